@@ -1,0 +1,88 @@
+// The command line: finds the verb, imports its file alone, and ends with its status. Usage errors go to standard error
+// with status 2; a SpooldError with its own status; anything else is a bug of ours, with its stack.
+import type { Cli } from 'clipanion';
+import { closest } from '../protocol/suggest.ts';
+import { VERSION } from '../version.ts';
+import { BaseCommand } from './base.ts';
+import { print, printError, styled, usageError } from './print.ts';
+import { GROUPS, newCli, VERBS, type Verb } from './verbs.ts';
+
+function overview(): string {
+  const width = Math.max(...Object.entries(VERBS).map(([name, { usage }]) => name.length + usage.length + 5));
+  const groups = GROUPS.map(([title, names]) => {
+    const lines = names.map((name) => {
+      const verb = VERBS[name] as Verb;
+      return (
+        `  ${styled('bold', name)} ${verb.usage}`.padEnd(width + styled('bold', name).length - name.length) + verb.about
+      );
+    });
+    return `${title}\n${lines.join('\n')}`;
+  });
+  const closing = 'An address is JOB or JOB/TASK. All verbs take --dir; spoold VERB --help tells more.';
+  return [`spoold ${VERSION}: drop a file, it runs; ls shows the state, mv changes it.`, ...groups, closing].join(
+    '\n\n',
+  );
+}
+
+/** The first word that is no option, options of all verbs (which may stand before it) passed over. */
+function verbIn(argv: readonly string[]): string | undefined {
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i] as string;
+    if (!word.startsWith('-')) return word;
+    if (word === '--dir') i += 1;
+  }
+  return undefined;
+}
+
+/** Does what `argv` says (without node and the script); gives the exit status. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const verb = verbIn(argv);
+  if (verb === undefined || verb === 'help') return withoutVerb(argv);
+  const known = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;
+  if (known === undefined) {
+    const names = Object.keys(VERBS);
+    const near = names.find((name) => name.startsWith(verb) && verb.length > 2) ?? closest(verb, names);
+    const hint =
+      near === undefined ? `To run a command: spoold run -- ${argv.join(' ')}` : `Did you mean: spoold ${near}?`;
+    throw usageError(`There is no verb ${JSON.stringify(verb)}.`, `${hint}\nspoold --help lists all verbs.`);
+  }
+  const cli = newCli();
+  const verbClass = await known.load();
+  cli.register(verbClass);
+  const command = parse(cli, verb, argv);
+  if (command instanceof BaseCommand) return (await command.execute()) ?? 0;
+  print(cli.usage(verbClass, { detailed: true }).replaceAll(' #0', ' …'));
+  return 0;
+}
+
+function withoutVerb(argv: readonly string[]): number | Promise<number> {
+  const topic = argv[argv.indexOf('help') + 1];
+  if (argv.includes('help') && topic !== undefined && Object.hasOwn(VERBS, topic)) return main([topic, '--help']);
+  if (argv.includes('--version') || argv.includes('-v') || argv.includes('-V')) print(VERSION);
+  else if (argv.every((word) => ['--help', '-h', 'help'].includes(word) || topic !== undefined)) print(overview());
+  else throw usageError(`A verb is missing after ${argv.join(' ')}.`, 'spoold --help lists all verbs.');
+  return 0;
+}
+
+function parse(cli: Cli, verb: string, argv: readonly string[]) {
+  try {
+    return cli.process([...argv], {});
+  } catch (error) {
+    const { message } = error as Error;
+    const [first = '', ...rest] = message.split('\n').filter((line) => line.trim() !== '');
+    const usage = rest.find((line) => line.startsWith('$ '))?.slice(2);
+    const words = first.startsWith('Command not found') ? `These words do not fit ${verb}.` : first;
+    throw usageError(
+      words,
+      `${usage === undefined ? '' : `Usage: ${usage.replaceAll(' #0', ' …')}\n`}More: spoold ${verb} --help`,
+    );
+  }
+}
+
+// A reader that has seen enough (`| head`) is no error of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+process.exit(await main(process.argv.slice(2)).catch(printError));

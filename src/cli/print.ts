@@ -1,0 +1,48 @@
+// How the command line speaks: results on standard output, everything about them on standard error, colours only
+// where a person looks and NO_COLOR does not say otherwise.
+import { styleText } from 'node:util';
+import { SpooldError } from '../errors.ts';
+
+type Style = Parameters<typeof styleText>[0];
+type Stream = Pick<NodeJS.WriteStream, 'isTTY'>;
+
+/** True if a terminal is at the other end and colours are wanted there. */
+export function hasColours(stream: Stream, env: NodeJS.ProcessEnv = process.env): boolean {
+  return stream.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb';
+}
+
+/** Text in a style, or plain where standard output is no terminal. */
+export function styled(style: Style, text: string, stream: Stream = process.stdout): string {
+  return hasColours(stream) ? styleText(style, text) : text;
+}
+
+/** Text on standard output, ended by a newline. */
+export function print(text: string): void {
+  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+}
+
+/** The one JSON document of a `--json`. */
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, null, 2));
+}
+
+/** A remark for the person at the terminal, on standard error: `spoold: …`. */
+export function note(text: string): void {
+  process.stderr.write(`spoold: ${text}\n`);
+}
+
+/** An error on standard error, with what to do about it; gives the exit status. A bug of ours comes with its stack. */
+export function printError(error: unknown): number {
+  if (error instanceof SpooldError) {
+    note(styled('red', error.message, process.stderr));
+    if (error.hint !== undefined) process.stderr.write(`${error.hint}\n`);
+    return error.exit;
+  }
+  note(`this is a bug in spoold: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  return 1;
+}
+
+/** A mistake in the use of the command line: exit status 2. */
+export function usageError(message: string, hint?: string): SpooldError {
+  return new SpooldError('USAGE', message, hint === undefined ? {} : { hint });
+}

@@ -1,0 +1,187 @@
+// `spoold run`: work done now, its output here, its end our end. The running daemon does it, or this process serves a
+// private directory until it is done. Interrupted, it cancels the work and waits until nothing of it is left.
+import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
+import { Option } from 'clipanion';
+import type { RunOutcome, Venue, Work } from '../client/run.ts';
+import { SpooldError } from '../errors.ts';
+import type { Serving } from '../daemon/daemon.ts';
+import { BaseCommand } from './base.ts';
+import { Lines } from './lines.ts';
+import { note, printError } from './print.ts';
+
+/** Our own failure, not the work's. */
+const OWN_FAILURE = 125;
+
+export class RunCommand extends BaseCommand {
+  static override paths = [['run']];
+  static override usage = BaseCommand.Usage({
+    description: 'Run a command or a workflow now and end with its status. Needs no daemon and no init.',
+    details: `
+      If a daemon serves the directory it does the work; if not, a private one is made and served until the work is done: removed
+      after a success, kept and named after a failure. A command's output is printed as it comes, a workflow's with the task before
+      each line. The status is the command's own, 128+n for a signal; of a workflow 0, or 1 if anything did not succeed; 125 if
+      spoold itself failed. Ctrl-C cancels all of it.
+    `,
+    examples: [
+      ['A command', "$0 run -- sh -c 'echo hi; exit 7'"],
+      ['A workflow', '$0 run flow.yaml'],
+    ],
+  });
+
+  shell = Option.Boolean('--shell', false, { description: 'The words are a script for /bin/sh -e' });
+  words = Option.Proxy({ name: 'command', required: 1 });
+
+  override async execute(): Promise<number> {
+    try {
+      return await this.run();
+    } catch (error) {
+      const status = printError(error);
+      return error instanceof SpooldError && status !== 1 ? status : OWN_FAILURE;
+    }
+  }
+
+  private async run(): Promise<number> {
+    const { joinDirectory, makePrivateDirectory, runningDirectory } = await import('../client/run.ts');
+    const running = runningDirectory(this.dir, process.env);
+    const work = await this.work();
+    const venue = running === undefined ? makePrivateDirectory(work, process.env) : joinDirectory(running, work, process.env);
+    return venue.isPrivate ? runPrivately(venue, work) : runThere(venue, work);
+  }
+
+  private async work(): Promise<Work> {
+    const { commandWork, workflowWork } = await import('../client/run.ts');
+    const [first = ''] = this.words;
+    const isFile = !this.shell && this.words.length === 1 && /\.(ya?ml|json)$/.test(first) && existsSync(first);
+    if (isFile) return workflowWork(first);
+    const { commandKeys } = await import('./task-options.ts');
+    return commandWork(commandKeys(this.words, this.shell));
+  }
+}
+
+/** In a directory that a daemon serves: its tasks are cancelled if we are, and what they left stays there. */
+async function runThere(venue: Venue, work: Work): Promise<number> {
+  const { status, outcome } = await doWork(venue, work);
+  if (outcome !== undefined) tellFailure(venue, work, outcome);
+  return status;
+}
+
+async function runPrivately(venue: Venue, work: Work): Promise<number> {
+  const [{ serve }, { removePrivateDirectory }] = await Promise.all([import('../daemon/daemon.ts'), import('../client/run.ts')]);
+  let serving: Serving;
+  try {
+    serving = await serve({ dir: venue.layout.root, log: 'file' });
+  } catch (error) {
+    removePrivateDirectory(venue);
+    throw error;
+  }
+  let keep = true;
+  try {
+    const { status, outcome } = await doWork(venue, work);
+    keep = outcome !== undefined && status !== 0;
+    if (outcome !== undefined) tellFailure(venue, work, outcome);
+    return status;
+  } finally {
+    serving.stop('kill');
+    await serving.ended;
+    if (keep) note(`what is left of it is kept in ${venue.layout.root} (spoold status --dir ${venue.layout.root}; rm -r when done)`);
+    else removePrivateDirectory(venue);
+  }
+}
+
+interface Done {
+  status: number;
+  /** Undefined: it was interrupted. */
+  outcome: RunOutcome | undefined;
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Shows the work's output until it has ended; a signal cancels it. */
+async function doWork(venue: Venue, work: Work): Promise<Done> {
+  const [{ followJob }, { outcomeOf }, { waitFor }] = await Promise.all([
+    import('../client/follow-run.ts'),
+    import('../client/run.ts'),
+    import('../client/wait.ts'),
+  ]);
+  const { layout, job } = venue;
+  const leave = new AbortController();
+  const printed = followJob(layout.job(job), printer(venue, work), leave.signal);
+  // It knows what can never end, and says why; that the work has ended, the follower knows sooner.
+  const watched = waitFor(layout, [{ job }], { signal: leave.signal, onProgress: tellHolding() }).then(() => printed);
+  let signal: (typeof SIGNALS)[number] | undefined;
+  const interrupted = new Promise<void>((resolve) => {
+    for (const name of SIGNALS) {
+      process.on(name, () => {
+        if (signal !== undefined) return note('it is being cancelled: what does not end by itself is killed when its time is up');
+        signal = name;
+        resolve();
+      });
+    }
+  });
+  try {
+    await Promise.race([printed, watched, interrupted.then(() => cancelAll(venue))]);
+  } finally {
+    leave.abort();
+    await watched.catch(() => undefined);
+  }
+  await printed;
+  if (signal !== undefined) return { status: 128 + constants.signals[signal], outcome: undefined };
+  const outcome = outcomeOf(venue, work.only);
+  return { status: outcome.status, outcome };
+}
+
+/** Cancels what is left, and returns when nothing of it runs. */
+async function cancelAll({ layout, job }: Venue): Promise<void> {
+  const [{ cancelJob }, { pause }, { unfinishedIn }, { setTimeout: pauseFor }] = await Promise.all([
+    import('../client/moves.ts'),
+    import('../client/pause.ts'),
+    import('../client/unfinished.ts'),
+    import('node:timers/promises'),
+  ]);
+  pause(layout, job); // so that nothing starts while the rest is being cancelled
+  for (;;) {
+    cancelJob(layout, job);
+    const { pending, running } = unfinishedIn(layout.job(job));
+    if (pending.size + running.size === 0) return;
+    await pauseFor(20);
+  }
+}
+
+function printer({ job }: Venue, { only }: Work) {
+  const write = (bytes: Buffer) => void process.stdout.write(bytes);
+  if (only !== undefined) return { onOutput: (_: unknown, bytes: Buffer) => write(bytes) };
+  const open = new Map<string, Lines>();
+  return {
+    onOutput({ task, attempt }: { task: string; attempt: number }, bytes: Buffer) {
+      const name = `${task}.${attempt}`;
+      const lines = open.get(name) ?? new Lines(`${job}/${task}`, write);
+      open.set(name, lines);
+      lines.add(bytes);
+    },
+    onEnd({ task, attempt }: { task: string; attempt: number }) {
+      open.get(`${task}.${attempt}`)?.end();
+      open.delete(`${task}.${attempt}`);
+    },
+  };
+}
+
+/** Says once why nothing new is started, if so. */
+function tellHolding(): (progress: { holding: string | undefined }) => void {
+  let told: string | undefined;
+  return ({ holding }) => {
+    if (holding !== undefined && holding !== told) note(`nothing new is started: ${holding}`);
+    told = holding;
+  };
+}
+
+/** A single command speaks for itself, unless it was never run. */
+function tellFailure({ job, layout, isPrivate }: Venue, { only }: Work, { status, unsuccessful, tasks }: RunOutcome): void {
+  if (status === 0) return;
+  if (unsuccessful.length === 0) return note('the work vanished before it was done');
+  const shown = unsuccessful.slice(0, 10).map(({ task, state, why }) => `  ${job}/${task} ${state}${why === '' ? '' : `: ${why}`}`);
+  if (unsuccessful.length > 10) shown.push(`  … and ${unsuccessful.length - 10} more`);
+  if (only !== undefined && tasks === 1) note((unsuccessful[0]?.why ?? '') || `${only} did not succeed`);
+  else note(`${unsuccessful.length} of ${tasks} tasks did not succeed:\n${shown.join('\n')}`);
+  if (!isPrivate) note(`more: spoold status ${job} --dir ${layout.root}`);
+}

@@ -1,0 +1,208 @@
+// Starting, stopping and finding the daemon: by its files and one signal, never by a connection. Whoever starts one waits
+// until daemon.json says that it serves; whoever stops one signals its identity, never a bare number, and waits for its end.
+import { spawn } from 'node:child_process';
+import { setTimeout as pause } from 'node:timers/promises';
+import { SpooldError } from '../errors.ts';
+import { remove, replaceWhole } from '../host/atomic.ts';
+import { monotonic } from '../host/clock.ts';
+import { livenessOf, signalProcess } from '../host/identity.ts';
+import type { Layout } from '../protocol/layout.ts';
+import { type DaemonRecord, type DaemonState, daemonOf } from '../store/lock.ts';
+import { jobNames } from '../store/snapshot.ts';
+import { idsIn } from '../store/tasks.ts';
+import { ownUmask } from './directory.ts';
+
+const LOOK_EVERY_MS = 20;
+/** Milliseconds that a daemon may take to begin, its recovery included. */
+const BEGINS_WITHIN_MS = 60_000;
+/** Milliseconds that a stop may take that waits for nothing. */
+const STOPS_WITHIN_MS = 30_000;
+
+/** What `start --background-child` ends with when another daemon has the directory. */
+export const ANOTHER_SERVES = 75;
+
+export type { DaemonRecord, DaemonState };
+export { daemonOf };
+
+/** Who works on what lies in the directory: a daemon here, one on another host or in another container, or nobody. */
+export function whoServes(layout: Layout): 'here' | 'elsewhere' | 'nobody' {
+  const { kind } = daemonOf(layout);
+  return kind === 'running' ? 'here' : kind === 'elsewhere' ? 'elsewhere' : 'nobody';
+}
+
+export interface Started {
+  pid: number;
+  /** False: it was running already. */
+  isNew: boolean;
+  version: string;
+}
+
+/**
+ * Starts a daemon in the background by `script` (the command line's own), and returns once some daemon serves. Any number
+ * may do so at one time: one of them serves. Errors: DAEMON_ELSEWHERE, DAEMON_FAILED, DAEMON_SLOW.
+ */
+export async function startDaemon(layout: Layout, script: string): Promise<Started> {
+  const deadline = monotonic() + BEGINS_WITHIN_MS;
+  for (;;) {
+    const found = daemonOf(layout);
+    if (found.kind === 'elsewhere') throw elsewhere(layout, found.record);
+    if (found.kind === 'running') {
+      const record = await untilServing(layout, deadline);
+      if (record !== undefined) return { pid: record.identity.pid, isNew: false, version: record.version };
+      continue;
+    }
+    const started = await spawnDaemon(layout, script, deadline);
+    if (started !== undefined) return started;
+  }
+}
+
+/** The record of the daemon that is there once it serves; undefined if it went away. Errors: DAEMON_SLOW. */
+async function untilServing(layout: Layout, deadline: number): Promise<DaemonRecord | undefined> {
+  for (;;) {
+    const found = daemonOf(layout);
+    if (found.kind !== 'running') return undefined;
+    if (found.record.serving) return found.record;
+    if (monotonic() > deadline) throw slow(layout, found.record.identity.pid);
+    await pause(LOOK_EVERY_MS);
+  }
+}
+
+/** Undefined if another one was faster. */
+async function spawnDaemon(layout: Layout, script: string, deadline: number): Promise<Started | undefined> {
+  const umask = process.umask(ownUmask()); // tasks are to have the user's own, which they get through the daemon
+  const child = spawn(
+    process.execPath,
+    [...process.execArgv, script, 'start', '--background-child', '--dir', layout.root],
+    {
+      cwd: layout.root,
+      detached: true,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: outsideOfTasks(process.env),
+    },
+  );
+  process.umask(umask);
+  let complaint = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint = (complaint + text).slice(-10_000)));
+  const end = new Promise<number | string>((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown'));
+  });
+  let ended: number | string | undefined;
+  void end.then((status) => (ended = status));
+  while (ended === undefined) {
+    const found = daemonOf(layout);
+    if (found.kind === 'running' && found.record.serving && found.record.identity.pid === child.pid) {
+      child.stderr.destroy();
+      child.unref();
+      return { pid: child.pid, isNew: true, version: found.record.version };
+    }
+    if (monotonic() > deadline) throw slow(layout, child.pid);
+    await Promise.race([end, pause(LOOK_EVERY_MS)]);
+  }
+  if (ended === ANOTHER_SERVES && monotonic() < deadline) {
+    await pause(LOOK_EVERY_MS); // its daemon.json may be a moment away
+    return undefined;
+  }
+  throw new SpooldError('DAEMON_FAILED', reasonIn(complaint) ?? `The daemon ended at once (${ended}).`, {
+    path: layout.log,
+    exit: 1,
+    hint: hintIn(complaint) ?? `Its log may say more: ${layout.log}`,
+  });
+}
+
+/** What the child has printed, as `printError` does it: a line for the message, then what to do. */
+function reasonIn(complaint: string): string | undefined {
+  const [first] = complaint.trim().split('\n');
+  return first === undefined || first === '' ? undefined : first.replace(/^spoold: /, '');
+}
+
+function hintIn(complaint: string): string | undefined {
+  const rest = complaint.trim().split('\n').slice(1).join('\n');
+  return rest === '' ? undefined : rest;
+}
+
+function outsideOfTasks(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('SPOOLD_')));
+}
+
+function elsewhere(layout: Layout, { identity }: DaemonRecord): SpooldError {
+  return new SpooldError(
+    'DAEMON_ELSEWHERE',
+    `A daemon on ${identity.host} (process ${identity.pid}) serves ${layout.root}, and it cannot be seen from here.`,
+    {
+      path: layout.daemon,
+      exit: 3,
+      hint: 'Stop it there. If that host or container is gone, its lock is free 30 seconds after its last sign of life.',
+    },
+  );
+}
+
+function slow(layout: Layout, pid: number | undefined): SpooldError {
+  return new SpooldError(
+    'DAEMON_SLOW',
+    `The daemon (process ${pid}) does not serve yet after ${BEGINS_WITHIN_MS / 1000} s.`,
+    {
+      path: layout.log,
+      exit: 1,
+      hint: `It may still be recovering: see ${layout.log} and spoold status.`,
+    },
+  );
+}
+
+export type StopHow = 'now' | 'drain' | 'kill';
+
+export interface Stopped {
+  /** Undefined: none was running. */
+  pid: number | undefined;
+  /** Tasks that run on without it, as JOB/TASK. */
+  running: string[];
+}
+
+export interface StopOptions {
+  how: StopHow;
+  /** Milliseconds to wait for its end. Unless told: 30 s for a stop that waits for nothing, else no bound. */
+  timeout?: number | undefined;
+  /** Called about once a second with what still runs. */
+  onWait?: (running: string[]) => void;
+}
+
+/** Asks the daemon to stop and waits until it has. Errors: DAEMON_ELSEWHERE, STOP_TIMEOUT (it goes on stopping). */
+export async function stopDaemon(layout: Layout, { how, timeout, onWait }: StopOptions): Promise<Stopped> {
+  const found = daemonOf(layout);
+  if (found.kind === 'elsewhere') throw elsewhere(layout, found.record);
+  if (found.kind === 'stopped') return { pid: undefined, running: runningTasks(layout) };
+  const { identity } = found.record;
+  if (how === 'now') remove(layout.stopRequest);
+  else replaceWhole(layout.stopRequest, `${how}\n`);
+  signalProcess(identity, 'SIGTERM');
+  const deadline = monotonic() + (timeout ?? (how === 'now' ? STOPS_WITHIN_MS : Number.POSITIVE_INFINITY));
+  let told = monotonic();
+  while (livenessOf(identity) === 'alive') {
+    if (monotonic() > deadline) throw stillThere(layout, identity.pid, how);
+    if (monotonic() - told >= 1000) {
+      onWait?.(runningTasks(layout));
+      told = monotonic();
+    }
+    await pause(LOOK_EVERY_MS);
+  }
+  return { pid: identity.pid, running: runningTasks(layout) };
+}
+
+function stillThere(layout: Layout, pid: number, how: StopHow): SpooldError {
+  const running = runningTasks(layout);
+  const message = `The daemon (process ${pid}) has not stopped yet; ${running.length} tasks run.`;
+  const hint =
+    how === 'drain'
+      ? 'It starts nothing new and goes on waiting for them. spoold stop leaves them running, --kill ends them.'
+      : `See ${layout.log}.`;
+  return new SpooldError('STOP_TIMEOUT', message, { exit: 124, hint });
+}
+
+/** Tasks in running/, as JOB/TASK. */
+export function runningTasks(layout: Layout): string[] {
+  return jobNames(layout).flatMap((name) =>
+    idsIn(layout.job(name).folder('running'))
+      .sort()
+      .map((id) => `${name}/${id}`),
+  );
+}

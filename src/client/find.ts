@@ -1,0 +1,69 @@
+// An address → what it names on the disk, or an error that says what there is instead.
+import { SpooldError } from '../errors.ts';
+import { isThere, namesIn } from '../host/atomic.ts';
+import type { JobLayout, Layout } from '../protocol/layout.ts';
+import type { State } from '../protocol/states.ts';
+import { closest } from '../protocol/suggest.ts';
+import { isHeldName, jobNames, stateOf } from '../store/snapshot.ts';
+import { idsIn } from '../store/tasks.ts';
+
+/** Where a task lies; `held`: its file in pending/ has a name that is no task's. */
+export type Found = State | 'held';
+
+export interface FoundTask {
+  job: string;
+  id: string;
+  layout: JobLayout;
+  state: Found;
+}
+
+/** The job's paths. Errors: JOB_UNKNOWN. */
+export function findJob(layout: Layout, name: string): JobLayout {
+  const job = layout.job(name);
+  if (isThere(job.root)) return job;
+  const archived = namesIn(layout.archive).findLast((entry) => entry.startsWith(`${name}.`));
+  const near = closest(name, jobNames(layout));
+  const hint =
+    archived !== undefined
+      ? `It was archived: ${layout.archive}/${archived}`
+      : near !== undefined
+        ? `Did you mean ${near}?`
+        : 'spoold status lists the jobs there are.';
+  throw new SpooldError('JOB_UNKNOWN', `There is no job ${name} in ${layout.root}.`, { path: job.root, hint });
+}
+
+/** A task and where it lies. Errors: JOB_UNKNOWN, TASK_UNKNOWN. */
+export function findTask(layout: Layout, job: string, id: string): FoundTask {
+  const found = lookForTask(layout, job, id);
+  if (found !== undefined) return found;
+  const jobLayout = layout.job(job);
+  const near = closest(id, idsToSuggest(jobLayout));
+  throw new SpooldError('TASK_UNKNOWN', `There is no task ${id} in the job ${job}.`, {
+    path: jobLayout.root,
+    hint: near === undefined ? `spoold status ${job} lists its tasks.` : `Did you mean ${job}/${near}?`,
+  });
+}
+
+/** As `findTask`, undefined if no folder holds it. A rename under way can hide a name from one look, so there are two. */
+export function lookForTask(layout: Layout, job: string, id: string): FoundTask | undefined {
+  const jobLayout = findJob(layout, job);
+  const state = stateOf(jobLayout, id) ?? stateOf(jobLayout, id);
+  if (state !== undefined) return { job, id, layout: jobLayout, state };
+  return heldNameOf(jobLayout, id) === undefined ? undefined : { job, id, layout: jobLayout, state: 'held' };
+}
+
+/** The name under which a task is held back in pending/: `x.held`, `x.yaml`. */
+export function heldNameOf(job: JobLayout, id: string): string | undefined {
+  return namesIn(job.folder('pending')).find((name) => isHeldName(name) && heldId(name) === id);
+}
+
+/** `x.held` → `x`. */
+export function heldId(name: string): string {
+  return name.includes('.') ? name.slice(0, name.lastIndexOf('.')) : name;
+}
+
+function* idsToSuggest(job: JobLayout): IterableIterator<string> {
+  for (const state of ['running', 'pending', 'failed', 'cancelled', 'skipped', 'rejected', 'succeeded'] as const) {
+    yield* idsIn(job.folder(state)).slice(0, 10_000);
+  }
+}

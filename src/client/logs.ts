@@ -1,0 +1,288 @@
+// What tasks printed. Bytes are passed on as they came; the end of a log is found from its end, so a large one costs no
+// more than what is shown. Following is a look ten times a second at what grew: a log is appended to, never rewritten.
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { SpooldError, unless } from '../errors.ts';
+import { isThere } from '../host/atomic.ts';
+import { monotonic } from '../host/clock.ts';
+import type { JobLayout, Layout, RunLayout } from '../protocol/layout.ts';
+import { compareNatural } from '../protocol/names.ts';
+import { claimedAttempt, isVoid } from '../store/runs.ts';
+import { type Attempt, attemptOf, attemptsOf, latestAttempt, latestAttempts } from './attempts.ts';
+import { findJob, findTask, lookForTask } from './find.ts';
+import { sizeOf, unfinishedIn } from './unfinished.ts';
+
+const CHUNK = 64 * 1024;
+
+/** Where bytes go. */
+export type Sink = (bytes: Uint8Array) => void;
+
+/** Hands on the bytes of a log from `from` to its present end; gives the offset after them. No file: nothing. */
+export function copyLog(run: RunLayout, from: number, sink: Sink): number {
+  if (isVoid(run)) return from; // its name is the script's second one
+  const fd = unless(['ENOENT', 'ENOTDIR'], () => openSync(run.output, 'r'));
+  if (fd === undefined) return from;
+  try {
+    let at = from;
+    for (;;) {
+      const bytes = Buffer.allocUnsafe(CHUNK);
+      const length = readSync(fd, bytes, 0, CHUNK, at);
+      if (length === 0) return at;
+      sink(bytes.subarray(0, length));
+      at += length;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The offset at which the last `lines` lines of a log begin. */
+export function startOfLastLines(run: RunLayout, lines: number): number {
+  const fd = unless(['ENOENT', 'ENOTDIR'], () => openSync(run.output, 'r'));
+  if (fd === undefined) return 0;
+  try {
+    const { size } = fstatSync(fd);
+    if (lines === 0) return size;
+    let left = lines;
+    const bytes = Buffer.allocUnsafe(CHUNK);
+    for (let end = size; end > 0; ) {
+      const start = Math.max(0, end - CHUNK);
+      readSync(fd, bytes, 0, end - start, start);
+      for (let i = end - start - 1; i >= 0; i--) {
+        // The newline that ends the last line begins no other.
+        if (bytes[i] === 0x0a && start + i !== size - 1 && --left === 0) return start + i + 1;
+      }
+      end = start;
+    }
+    return 0;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const LONGEST_SHOWN = 16 * 1024;
+
+/** The last lines of an attempt's output as text, at most the last 16 KB of them. */
+export function lastLinesOf({ layout }: Pick<Log, 'layout'>, lines: number): string[] {
+  if (lines === 0 || isVoid(layout)) return [];
+  const fd = unless(['ENOENT', 'ENOTDIR'], () => openSync(layout.output, 'r'));
+  if (fd === undefined) return [];
+  try {
+    const { size } = fstatSync(fd);
+    const bytes = Buffer.alloc(Math.min(size, LONGEST_SHOWN));
+    const length = readSync(fd, bytes, 0, bytes.length, size - bytes.length);
+    const text = bytes.toString('utf8', 0, length).replace(/\n$/, '');
+    return text === '' ? [] : text.split('\n').slice(-lines);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export interface LogOptions {
+  /** Only the last so many lines of each log. */
+  lines: number | undefined;
+  /** Which attempt; undefined: the latest. */
+  attempt: number | undefined;
+}
+
+/** The attempt whose log is meant; undefined if there was none yet. Errors: JOB_UNKNOWN, TASK_UNKNOWN, ATTEMPT_UNKNOWN. */
+export function attemptToShow(
+  layout: Layout,
+  job: string,
+  id: string,
+  wanted: number | undefined,
+): Attempt | undefined {
+  const found = findTask(layout, job, id);
+  const attempts = attemptsOf(found.layout, id).filter(({ now }) => now.kind !== 'void');
+  if (wanted === undefined) return attempts.at(-1);
+  const attempt = attempts.find((one) => one.attempt === wanted);
+  if (attempt !== undefined) return attempt;
+  const there = attempts.map((one) => one.attempt).join(', ');
+  throw new SpooldError('ATTEMPT_UNKNOWN', `${job}/${id} has no attempt ${wanted}.`, {
+    path: found.layout.root,
+    hint: there === '' ? 'It has not been started yet.' : `There is: ${there}.`,
+  });
+}
+
+/** An attempt, as far as its log goes. */
+export type Log = Pick<Attempt, 'attempt' | 'layout'>;
+
+/** What one attempt printed so far. */
+export function showLog(attempt: Log, lines: number | undefined, sink: Sink): number {
+  return copyLog(attempt.layout, lines === undefined ? 0 : startOfLastLines(attempt.layout, lines), sink);
+}
+
+/** What all tasks of a job printed in their latest attempts, by name, each line behind `task | `. */
+export function showJobLogs(layout: Layout, name: string, lines: number | undefined, sink: Sink): void {
+  for (const { id, attempt } of latestOf(findJob(layout, name))) {
+    const prefix = new LinePrefix(id, sink);
+    showLog(attempt, lines, prefix.add);
+    prefix.end();
+  }
+}
+
+function latestOf(job: JobLayout): { id: string; attempt: Log }[] {
+  return [...latestAttempts(job)]
+    .sort(([a], [b]) => compareNatural(a, b))
+    .map(([id, attempt]) => ({ id, attempt: { attempt, layout: job.run(id, attempt) } }));
+}
+
+/** Hands on whole lines, each behind `task | `; a line without an end is kept until it has one, or grows over 1 MB. */
+export class LinePrefix {
+  private readonly prefix: Buffer;
+  private readonly sink: Sink;
+  private kept: Buffer[] = [];
+  private size = 0;
+
+  constructor(id: string, sink: Sink) {
+    this.prefix = Buffer.from(`${id} | `);
+    this.sink = sink;
+  }
+
+  readonly add = (bytes: Uint8Array): void => {
+    let rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const out: Buffer[] = [];
+    for (let end = rest.indexOf(0x0a); end >= 0; end = rest.indexOf(0x0a)) {
+      out.push(this.prefix, ...this.kept, rest.subarray(0, end + 1));
+      this.kept = [];
+      this.size = 0;
+      rest = rest.subarray(end + 1);
+    }
+    if (rest.length > 0) {
+      this.kept.push(Buffer.from(rest));
+      this.size += rest.length;
+    }
+    if (out.length > 0) this.sink(Buffer.concat(out));
+    if (this.size > 1e6) this.end();
+  };
+
+  /** Hands on what is left, ended by a newline of ours. */
+  end(): void {
+    if (this.size === 0) return;
+    this.sink(Buffer.concat([this.prefix, ...this.kept, Buffer.from('\n')]));
+    this.kept = [];
+    this.size = 0;
+  }
+}
+
+export interface FollowOptions extends LogOptions {
+  sink: Sink;
+  /** Called when the next attempt's log begins, or while there is none yet (`attempt` undefined). */
+  onAttempt?: (attempt: number | undefined) => void;
+  signal?: AbortSignal;
+}
+
+const LOOK_EVERY_MS = 100;
+
+/** Follows a task's output, over to the next attempt of a retry, until the task has ended (with --attempt: until that attempt has). */
+export async function followTask(layout: Layout, job: string, id: string, options: FollowOptions): Promise<void> {
+  const first = attemptToShow(layout, job, id, options.attempt);
+  const follower = new TaskFollower(layout.job(job), id, options);
+  if (first !== undefined) follower.begin(first, options.lines);
+  else options.onAttempt?.(undefined);
+  while (options.signal?.aborted !== true) {
+    const ended =
+      options.attempt === undefined ? hasEnded(layout, job, id) : isOver(layout.job(job), id, options.attempt);
+    follower.look();
+    if (ended) return;
+    await pauseFor(LOOK_EVERY_MS, options.signal);
+  }
+}
+
+/** True if it lies in a final folder and no attempt of it is left, or nowhere any more. */
+function hasEnded(layout: Layout, job: string, id: string): boolean {
+  if (!isThere(layout.job(job).root)) return true;
+  const found = lookForTask(layout, job, id);
+  if (found?.state === 'pending' || found?.state === 'running' || found?.state === 'held') return false;
+  return claimedAttempt(layout.job(job), id) === undefined;
+}
+
+function isOver(job: JobLayout, id: string, attempt: number): boolean {
+  const { now } = attemptOf({ attempt, layout: job.run(id, attempt) });
+  return now.kind !== 'live' && now.kind !== 'starting';
+}
+
+/** One task's log, handed on as it grows. */
+class TaskFollower {
+  private readonly job: JobLayout;
+  private readonly id: string;
+  private readonly options: FollowOptions;
+  private current: { attempt: number; at: number } | undefined;
+
+  constructor(job: JobLayout, id: string, options: FollowOptions) {
+    this.job = job;
+    this.id = id;
+    this.options = options;
+  }
+
+  begin({ attempt, layout }: Log, lines: number | undefined): void {
+    this.current = { attempt, at: lines === undefined ? 0 : startOfLastLines(layout, lines) };
+    this.look();
+  }
+
+  look(): void {
+    if (this.current !== undefined) this.copy(this.current);
+    if (this.options.attempt !== undefined) return;
+    const before = this.current?.attempt ?? 0;
+    const latest = latestAttempt(this.job, this.id, before);
+    if (latest === before) return;
+    if (this.current !== undefined) this.copy(this.current); // what it printed at its very end
+    for (let attempt = before + 1; attempt <= latest; attempt++) {
+      const layout = this.job.run(this.id, attempt);
+      if (!isThere(layout.output) || isVoid(layout)) continue;
+      this.current = { attempt, at: 0 };
+      this.options.onAttempt?.(attempt);
+      this.copy(this.current);
+    }
+  }
+
+  private copy(current: { attempt: number; at: number }): void {
+    current.at = copyLog(this.job.run(this.id, current.attempt), current.at, this.options.sink);
+  }
+}
+
+/** Follows all tasks of a job, those that start later too, until the job has ended. */
+export async function followJob(
+  layout: Layout,
+  name: string,
+  options: Omit<FollowOptions, 'attempt' | 'onAttempt'>,
+): Promise<void> {
+  const job = findJob(layout, name);
+  const live = new Map<string, { follower: TaskFollower; prefix: LinePrefix }>();
+  const shown = new Map<string, number>();
+  for (let first = true; options.signal?.aborted !== true; first = false) {
+    const began = monotonic();
+    const ended = sizeOf(unfinishedIn(job)) === 0;
+    for (const { id, attempt } of latestOf(job)) {
+      if (live.has(id) || shown.get(id) === attempt.attempt) continue;
+      const prefix = new LinePrefix(id, options.sink);
+      const follower = new TaskFollower(job, id, { lines: undefined, attempt: undefined, sink: prefix.add });
+      follower.begin(attempt, first ? options.lines : undefined);
+      live.set(id, { follower, prefix });
+    }
+    for (const [id, { follower, prefix }] of live) {
+      const over = ended || hasEnded(layout, name, id);
+      follower.look();
+      if (!over) continue;
+      prefix.end();
+      live.delete(id);
+      shown.set(id, latestAttempt(job, id, shown.get(id)));
+    }
+    if (ended) return;
+    // Where runs/ is large, a look costs more and is taken less often.
+    await pauseFor(Math.max(LOOK_EVERY_MS, (monotonic() - began) * 5), options.signal);
+  }
+}
+
+/** Resolves after so many milliseconds, or at once when `signal` is aborted. */
+export function pauseFor(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    function done() {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    }
+    if (signal?.aborted) done();
+    else signal?.addEventListener('abort', done);
+  });
+}

@@ -1,0 +1,159 @@
+// `run`: work that is done now, by the daemon of the directory if one runs, else in a private state directory that the
+// caller serves itself. The work is a job like any other; what it came to is read from where its tasks lie at the end.
+import { randomBytes } from 'node:crypto';
+import { accessSync, constants, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { SpooldError, unless } from '../errors.ts';
+import { ensureFolder, removeTree } from '../host/atomic.ts';
+import { wallClock } from '../host/clock.ts';
+import type { Layout } from '../protocol/layout.ts';
+import { compareNatural, isName } from '../protocol/names.ts';
+import type { Raw } from '../protocol/task.ts';
+import { isStateDir, openStateDir, umaskOf } from '../store/state-dir.ts';
+import { readResult, runsOf } from '../store/runs.ts';
+import { idsIn } from '../store/tasks.ts';
+import { daemonOf } from './daemon.ts';
+import { currentFolder, openDirectory, ownUmask, whereabouts } from './directory.ts';
+import { keepEnvironment } from './environment.ts';
+import { causeOf, rejectionOf } from './facts.ts';
+import { submitJob } from './submit.ts';
+import { jobFilesOf, jobNameFor, type JobFiles, readWorkflow } from './workflow.ts';
+
+/** What is to be run: one command, or the tasks of a file. */
+export interface Work {
+  /** What its job is called where nobody else's jobs are. */
+  name: string;
+  files: JobFiles;
+  /** The one task of a single command. */
+  only: string | undefined;
+}
+
+/** One command, in the working directory. `keys`: `command` or `shell`. */
+export function commandWork(keys: Raw): Work {
+  const program = Array.isArray(keys.command) ? basename(String(keys.command[0])) : 'sh';
+  const id = isName(program) ? program : 'command';
+  const task: Raw = { ...keys, cwd: currentFolder() };
+  return { name: 'run', files: { settings: { max_parallel: 'none' }, tasks: new Map([[id, task]]) }, only: id };
+}
+
+/** A workflow file. Errors: FILE_UNREADABLE, WORKFLOW_INVALID, JOB_NAME. */
+export function workflowWork(path: string): Work {
+  const workflow = readWorkflow(path);
+  return { name: jobNameFor(workflow, path, undefined), files: jobFilesOf(workflow, path), only: undefined };
+}
+
+/** Where work is done. */
+export interface Venue {
+  layout: Layout;
+  job: string;
+  /** A directory of its own, which nobody serves yet. */
+  isPrivate: boolean;
+}
+
+/** The directory that `dir` (--dir) means, if a daemon serves it; else undefined. Errors: RUN_INSIDE. */
+export function runningDirectory(dir: string | undefined, env: NodeJS.ProcessEnv): Layout | undefined {
+  if (env.SPOOLD_RUN_DIR) {
+    throw new SpooldError(
+      'RUN_INSIDE',
+      `This is the task ${env.SPOOLD_JOB}/${env.SPOOLD_TASK}, which would hold its place while it waited for another.`,
+      {
+        hint: 'Queue it as a child with: spoold add (or spoold submit). What comes after it is a task that depends on this one.',
+      },
+    );
+  }
+  const path = whereabouts(dir);
+  if (!isStateDir(path)) return undefined;
+  const layout = openDirectory(dir);
+  const found = daemonOf(layout);
+  return found.kind === 'running' && found.record.serving && found.record.stopping === undefined ? layout : undefined;
+}
+
+/** Queues the work in a directory that is served, under a name that is its own, with the environment of the caller. */
+export function joinDirectory(layout: Layout, work: Work, env: NodeJS.ProcessEnv): Venue {
+  const environment = keepEnvironment(layout, env);
+  const { settings, tasks } = work.files;
+  const defaults = { env_from: environment, ...(settings.defaults as Raw | undefined) };
+  const time = new Date(wallClock()).toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
+  const job = `${work.name.slice(0, 60)}-${time}-${process.pid}${randomBytes(1).toString('hex')}`;
+  submitJob(layout, job, { settings: { ...settings, defaults }, tasks });
+  return { layout, job, isPrivate: false };
+}
+
+/** Queues the work in a new directory that only this user can look into. */
+export function makePrivateDirectory(work: Work, env: NodeJS.ProcessEnv): Venue {
+  ownUmask();
+  process.umask(0o077);
+  const root = mkdtempSync(join(roomFor(env), 'spoold-run-'));
+  const layout = openStateDir(root, { create: true });
+  process.umask(umaskOf(layout.root));
+  submitJob(layout, work.name, work.files);
+  ensureFolder(layout.job(work.name).runs);
+  process.umask(ownUmask()); // the daemon is started under it, and gives it to tasks
+  return { layout, job: work.name, isPrivate: true };
+}
+
+function roomFor(env: NodeJS.ProcessEnv): string {
+  const runtime = env.XDG_RUNTIME_DIR;
+  const isUsable =
+    runtime && unless(['ENOENT', 'EACCES', 'ENOTDIR', 'EROFS'], () => (accessSync(runtime, constants.W_OK), true));
+  return isUsable ? runtime : tmpdir();
+}
+
+export function removePrivateDirectory({ layout }: Venue): void {
+  removeTree(layout.root);
+}
+
+export interface Unsuccessful {
+  task: string;
+  state: 'failed' | 'cancelled' | 'skipped' | 'rejected';
+  why: string;
+}
+
+export interface RunOutcome {
+  /** What the command line ends with. */
+  status: number;
+  /** What did not succeed. */
+  unsuccessful: Unsuccessful[];
+  /** How many tasks there were in the end, children included. */
+  tasks: number;
+}
+
+/** What a job that has ended came to: a single command's own status; otherwise 0 if every task succeeded, else 1. */
+export function outcomeOf({ layout, job }: Venue, only: string | undefined): RunOutcome {
+  const paths = layout.job(job);
+  const states = ['failed', 'cancelled', 'skipped', 'rejected'] as const;
+  const unsuccessful = states.flatMap((state) =>
+    idsIn(paths.folder(state))
+      .sort(compareNatural)
+      .map((task) => ({ task, state, why: whyOf(layout, job, task, state) })),
+  );
+  const tasks = unsuccessful.length + idsIn(paths.folder('succeeded')).length;
+  if (unsuccessful.length === 0) return { status: tasks === 0 ? 125 : 0, unsuccessful, tasks };
+  const own = only === undefined ? undefined : unsuccessful.find(({ task }) => task === only);
+  return { status: own === undefined ? 1 : statusOf(layout, job, own), unsuccessful, tasks };
+}
+
+function lastResult(layout: Layout, job: string, task: string) {
+  const results = runsOf(layout.job(job), task).map((run) => readResult(run.layout));
+  return results.findLast((result) => result !== undefined);
+}
+
+function statusOf(layout: Layout, job: string, { task, state }: Unsuccessful): number {
+  if (state === 'rejected') return 125;
+  const result = state === 'skipped' ? undefined : lastResult(layout, job, task);
+  if (result === undefined || result.reason === 'lost') return 1;
+  if (result.exit_code !== null) return result.exit_code === 0 ? 1 : result.exit_code;
+  if (result.reason === 'not_found') return 127;
+  return result.reason === 'not_executable' ? 126 : 125;
+}
+
+function whyOf(layout: Layout, job: string, task: string, state: Unsuccessful['state']): string {
+  const paths = layout.job(job);
+  if (state === 'rejected') return rejectionOf(paths, task) ?? '';
+  if (state === 'skipped') {
+    const cause = causeOf(paths, task);
+    return cause === undefined ? '' : `because ${cause.id} is ${cause.folder}`;
+  }
+  return lastResult(layout, job, task)?.message ?? '';
+}

@@ -1,0 +1,13 @@
+// The file `stop` of a state directory: how the SIGTERM that follows is meant. Its reader removes it.
+import { readFileSync } from 'node:fs';
+import { unless } from '../errors.ts';
+import { remove } from '../host/atomic.ts';
+import type { Layout } from '../protocol/layout.ts';
+
+/** What was asked for, and no longer is; undefined: nothing was, or nothing that has a meaning. */
+export function takeStopRequest(layout: Layout): 'drain' | 'kill' | undefined {
+  const text = unless(['ENOENT', 'EISDIR', 'EACCES'], () => readFileSync(layout.stopRequest, 'utf8'))?.trim();
+  if (text === undefined) return undefined;
+  unless(['EISDIR', 'EACCES', 'EROFS'], () => remove(layout.stopRequest));
+  return text === 'drain' || text === 'kill' ? text : undefined;
+}

@@ -1,0 +1,91 @@
+// A whole job at once: built in a dot folder of jobs/, synced, and shown by one rename, so that it is there whole or not
+// at all. A finished job of that name goes to archive/ first; an unfinished one is left alone, and that is an error.
+import { join } from 'node:path';
+import { SpooldError } from '../errors.ts';
+import {
+  createExclusive,
+  createFolder,
+  ensureFolderDurably,
+  isThere,
+  moveNoReplace,
+  removeTree,
+  syncFileSystem,
+  syncFolder,
+  unfinishedName,
+} from '../host/atomic.ts';
+import { wallClock } from '../host/clock.ts';
+import { JobLayout, type Layout } from '../protocol/layout.ts';
+import { unfinishedIn } from './unfinished.ts';
+import { recordEvents } from './who.ts';
+import type { JobFiles } from './workflow.ts';
+
+export interface Submitted {
+  job: string;
+  tasks: number;
+  /** Where the finished job went that had the name before. */
+  archived: string | undefined;
+}
+
+/** Above this many files one `sync -f` costs less than an fsync each. */
+const SYNC_EACH_UP_TO = 8;
+
+/** Makes a job of settings and tasks; it survives a power cut when this returns. Errors: JOB_UNFINISHED, JOB_TAKEN. */
+export function submitJob(layout: Layout, name: string, files: JobFiles): Submitted {
+  const job = layout.job(name);
+  refuseIfUnfinished(job, name);
+  ensureFolderDurably(layout.jobs);
+  const building = new JobLayout(join(layout.jobs, unfinishedName('submit')));
+  try {
+    build(building, files);
+    const archived = archiveIfThere(layout, job, name);
+    if (moveNoReplace(building.root, job.root) !== 'moved') {
+      throw new SpooldError('JOB_TAKEN', `Somebody has just made a job ${name}.`, {
+        path: job.root,
+        hint: 'Try again, or name another with --job.',
+      });
+    }
+    syncFolder(layout.jobs);
+    recordEvents(layout, [{ job: name, event: 'submitted', to: 'pending', reason: `${files.tasks.size} tasks` }]);
+    return { job: name, tasks: files.tasks.size, archived };
+  } finally {
+    removeTree(building.root);
+  }
+}
+
+function build(job: JobLayout, { settings, tasks }: JobFiles): void {
+  const each = tasks.size <= SYNC_EACH_UP_TO;
+  createFolder(job.root);
+  createFolder(job.folder('pending'));
+  createExclusive(job.settings, `${JSON.stringify(settings, null, 2)}\n`, { sync: each });
+  for (const [id, raw] of tasks) createExclusive(job.task('pending', id), `${JSON.stringify(raw)}\n`, { sync: each });
+  if (!each) return syncFileSystem(job.root);
+  syncFolder(job.folder('pending'));
+  syncFolder(job.root);
+}
+
+function refuseIfUnfinished(job: JobLayout, name: string): void {
+  if (!isThere(job.root)) return;
+  const { running, pending, held } = unfinishedIn(job);
+  const left = [...running, ...pending, ...held];
+  if (left.length === 0) return;
+  const some = left.slice(0, 3).join(', ') + (left.length > 3 ? `, and ${left.length - 3} more` : '');
+  throw new SpooldError('JOB_UNFINISHED', `The job ${name} is there and not finished: ${some}.`, {
+    path: job.root,
+    hint: `Wait for it (spoold wait ${name}), cancel it (spoold cancel ${name}), or give this one another name with --job.`,
+  });
+}
+
+function archiveIfThere(layout: Layout, job: JobLayout, name: string): string | undefined {
+  if (!isThere(job.root)) return undefined;
+  ensureFolderDurably(layout.archive);
+  const time = new Date(wallClock()).toISOString().replaceAll(/[-:]/g, '').replace(/\.\d+/, '');
+  for (let n = 1; ; n++) {
+    const target = join(layout.archive, `${name}.${time}${n === 1 ? '' : `.${n}`}`);
+    const moved = moveNoReplace(job.root, target);
+    if (moved === 'exists') continue;
+    if (moved === 'missing') return undefined;
+    syncFolder(layout.archive);
+    recordEvents(layout, [{ job: name, event: 'archived', reason: `its name was needed again: ${target}` }]);
+    return target;
+  }
+}

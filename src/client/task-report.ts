@@ -1,0 +1,143 @@
+// `status JOB/TASK`: everything that the disk and /proc know of one task.
+import { homedir } from 'node:os';
+import { basename, dirname } from 'node:path';
+import type { Layout } from '../protocol/layout.ts';
+import type { RunnerLine } from '../protocol/pid-file.ts';
+import type { Cause } from '../scheduler/graph.ts';
+import { type Attempt, attemptsOf, movedAt } from './attempts.ts';
+import { causeOf, factsOf, jobDefaults, type Raw, readTask, rejectionOf, textOf } from './facts.ts';
+import { findTask, type Found, type FoundTask, heldNameOf } from './find.ts';
+import { lastLinesOf } from './logs.ts';
+import { type Place, placeOf } from './place.ts';
+import { type ProcessUse, processesOf } from './processes.ts';
+import { type Obstacle, obstaclesOf } from './waiting.ts';
+
+export interface TaskReport {
+  place: Place;
+  job: string;
+  task: string;
+  state: Found;
+  /** Milliseconds since 1970: when it came to its folder. */
+  since: number | undefined;
+  /** Where its file lies. */
+  path: string;
+  /** The file as it is written; undefined if it does not read. */
+  spec: Raw | undefined;
+  /** Why it does not read. */
+  damage: string | undefined;
+  /** What it runs, in words of a command line, and where; undefined if the file does not say. */
+  argv: string[] | undefined;
+  shell: string | undefined;
+  cwd: string;
+  /** Nearest first: the task that queued it, who queued that, … */
+  ancestors: string[];
+  dependencies: string[];
+  attempts: Attempt[];
+  /** Of the attempt that lives. */
+  processes: ProcessUse[];
+  waitingFor: Obstacle[];
+  /** Why it was skipped. */
+  cause: Cause | undefined;
+  /** Why it was rejected: the first line, and all of it. */
+  rejection: { first: string; whole: string } | undefined;
+  /** Of the latest attempt's output. */
+  lastLines: string[];
+}
+
+/** Errors: JOB_UNKNOWN, TASK_UNKNOWN. */
+export function taskReport(layout: Layout, job: string, id: string, lines: number): TaskReport {
+  const found = findTask(layout, job, id);
+  const path = pathOf(found);
+  const read = readTask(path);
+  const raw = read.kind === 'ok' ? read.raw : undefined;
+  const merged: Raw = { ...jobDefaults(found.layout), ...raw };
+  const facts = factsOf(id, raw ?? {}, {});
+  const attempts = attemptsOf(found.layout, id);
+  const latest = attempts.at(-1);
+  return {
+    place: placeOf(layout),
+    job,
+    task: id,
+    state: found.state,
+    since: movedAt(path),
+    path,
+    spec: raw,
+    damage: read.kind === 'damaged' ? read.reason : undefined,
+    argv: argvOf(merged),
+    shell: typeof merged.shell === 'string' && argvOf(raw ?? {}) === undefined ? merged.shell : undefined,
+    cwd: typeof merged.cwd === 'string' ? merged.cwd : defaultFolder(layout),
+    ancestors: [...facts.ancestors],
+    dependencies: [...facts.dependencies],
+    attempts,
+    processes:
+      latest?.now.kind === 'live' && latest.now.here ? processesOf(latest.layout.root, latest.now.runner.pid) : [],
+    waitingFor:
+      found.state === 'pending' && read.kind === 'ok'
+        ? obstaclesOf(layout, found.layout, id, read.raw, read.queuedAt)
+        : [],
+    cause: found.state === 'skipped' ? causeOf(found.layout, id) : undefined,
+    rejection:
+      found.state === 'rejected'
+        ? { first: rejectionOf(found.layout, id), whole: textOf(found.layout.rejection(id)).trim() }
+        : undefined,
+    lastLines: latest === undefined ? [] : lastLinesOf(latest, lines),
+  };
+}
+
+function pathOf({ layout, id, state }: FoundTask): string {
+  if (state !== 'held') return layout.task(state, id);
+  return `${layout.folder('pending')}/${heldNameOf(layout, id) ?? `${id}.held`}`;
+}
+
+function argvOf({ command, args, shell }: Raw): string[] | undefined {
+  if (shell !== undefined && command === undefined) return undefined;
+  if (Array.isArray(command)) return command.map(String);
+  return typeof command === 'string' ? [command, ...(Array.isArray(args) ? args.map(String) : [])] : undefined;
+}
+
+/** Where a task runs that does not say: the folder that holds a `.spoold/`, else the home directory. */
+function defaultFolder({ root }: Layout): string {
+  return basename(root) === '.spoold' ? dirname(root) : homedir();
+}
+
+/** The document of `status JOB/TASK --json`. */
+export function taskJson(report: TaskReport): unknown {
+  const { job, task, state, spec, attempts, waitingFor } = report;
+  return {
+    job,
+    task,
+    state,
+    spec: spec ?? null,
+    attempts: attempts.flatMap((attempt) => attemptJson(report, attempt)),
+    waiting_for: waitingFor,
+  };
+}
+
+function attemptJson({ job, task }: TaskReport, { attempt, layout, now }: Attempt): object[] {
+  const common = { job, task, attempt, run_dir: layout.root };
+  switch (now.kind) {
+    case 'settled':
+      return [{ ...now.result, run_dir: layout.root }];
+    case 'live':
+      return [{ ...common, started_at: new Date(now.startedAt).toISOString(), identity: identityJson(now.runner) }];
+    case 'ended':
+      return [
+        {
+          ...common,
+          exit_code: now.status,
+          started_at: new Date(now.startedAt).toISOString(),
+          finished_at: new Date(now.finishedAt).toISOString(),
+        },
+      ];
+    case 'gone':
+      return [{ ...common, started_at: new Date(now.startedAt).toISOString() }];
+    case 'starting':
+      return [common];
+    case 'void':
+      return []; // it never was one
+  }
+}
+
+function identityJson({ pid, startTicks, boot, pidns, host, inode }: RunnerLine): object {
+  return { pid, start_ticks: startTicks, boot, pidns, host, inode };
+}

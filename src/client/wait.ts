@@ -1,0 +1,445 @@
+// Waiting for work to end, families included. A look costs two stats a job while nothing moves; what can never end is
+// told from what only takes long, and refused: no daemon, nothing able to start, or a task that waits for itself.
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { SpooldError, unless } from '../errors.ts';
+import { isThere, namesIn } from '../host/atomic.ts';
+import { monotonic, wallClock } from '../host/clock.ts';
+import { JobLayout, type Layout } from '../protocol/layout.ts';
+import type { Address } from '../protocol/names.ts';
+import { UNSUCCESSFUL } from '../protocol/states.ts';
+import { claimedAttempt, readResult, runsOf } from '../store/runs.ts';
+import { jobNames, type JobState, jobStateOf, readParallel, stateOf, summarise } from '../store/snapshot.ts';
+import { idsIn } from '../store/tasks.ts';
+import { type Surroundings, surroundings } from './directory.ts';
+import { factsOf, loadGraph, readTask, textOf } from './facts.ts';
+import { findJob, findTask, type Found, heldNameOf } from './find.ts';
+import { pauseFor } from './logs.ts';
+import { readPause } from './pause.ts';
+import { isServed, jobDamage, placeOf } from './place.ts';
+import { sizeOf, stampOf, type Unfinished, unfinishedIn } from './unfinished.ts';
+
+export interface WaitItem {
+  job: string;
+  task?: string;
+  state: Found | JobState | 'deleted';
+  /** What it came to as an exit status; undefined while it is unfinished. */
+  status: number | undefined;
+  /** In words, where it did not succeed. */
+  message?: string;
+}
+
+export interface WaitProgress {
+  running: number;
+  waiting: number;
+  /** Addresses (or jobs) that have not ended, and how many there are in all. */
+  left: number;
+  of: number;
+  /** Why nothing new is started, in the daemon's words. */
+  holding: string | undefined;
+}
+
+export interface WaitOptions {
+  /** Seconds. */
+  timeout?: number | undefined;
+  onProgress?: (progress: WaitProgress) => void;
+  signal?: AbortSignal;
+}
+
+export type WaitOutcome = { kind: 'ended' | 'timeout' | 'interrupted'; items: WaitItem[]; status: number };
+
+/** A daemon that restarts is away for a moment. */
+const RESTART_MS = 3_000;
+const NEVER_SEEN_MS = 300;
+/** What cannot start now, and has not for this long, will not. */
+const STUCK_AFTER_MS = 700;
+
+/**
+ * Waits until all that is addressed has ended (no address: everything there is). The status is that of the task where
+ * one task is addressed, else 0 or 1; 124 at the timeout.
+ * Errors: JOB_UNKNOWN, TASK_UNKNOWN; with exit 3: WAIT_NO_DAEMON, WAIT_STUCK, WAIT_ITSELF.
+ */
+export async function waitFor(
+  layout: Layout,
+  addresses: readonly Address[],
+  options: WaitOptions = {},
+): Promise<WaitOutcome> {
+  const inside = surroundings(layout);
+  if (inside !== undefined) refuseOwn(layout, addresses, inside);
+  const targets =
+    addresses.length === 0
+      ? jobNames(layout).map((job) => targetOf(layout, { job }))
+      : addresses.map((address) => targetOf(layout, address));
+  const watch = new Watch(layout);
+  const started = monotonic();
+  const only = addresses.length === 1 && addresses[0]?.task !== undefined;
+  for (;;) {
+    const before = monotonic();
+    const left = targets.filter((target) => !target.hasEnded());
+    const end =
+      left.length === 0
+        ? 'ended'
+        : options.signal?.aborted
+          ? 'interrupted'
+          : isPast(started, options.timeout)
+            ? 'timeout'
+            : undefined;
+    if (end !== undefined) {
+      const items = targets.map((target) => target.item(!left.includes(target)));
+      return { kind: end, items, status: end === 'timeout' ? 124 : statusOf(items, only) };
+    }
+    watch.check(left);
+    options.onProgress?.(progressOf(layout, targets, left));
+    const cost = monotonic() - before;
+    const rest =
+      options.timeout === undefined ? Number.POSITIVE_INFINITY : started + options.timeout * 1000 - monotonic();
+    await pauseFor(Math.max(1, Math.min(Math.max(50, cost * 5), 2_000, rest)), options.signal);
+  }
+}
+
+function isPast(started: number, timeout: number | undefined): boolean {
+  return timeout !== undefined && monotonic() - started >= timeout * 1000;
+}
+
+function statusOf(items: readonly WaitItem[], only: boolean): number {
+  if (only) return items[0]?.status ?? 1;
+  return items.every(({ status }) => status === 0) ? 0 : 1;
+}
+
+function progressOf(layout: Layout, targets: readonly Target[], left: readonly Target[]): WaitProgress {
+  const place = placeOf(layout);
+  const holding = place.daemon.kind === 'stopped' ? undefined : place.daemon.record.holding;
+  const jobs = [...new Map(left.map((target) => [target.name, target.unfinished()])).values()];
+  const running = jobs.reduce((sum, job) => sum + job.running.size, 0);
+  const waiting = jobs.reduce((sum, job) => sum + job.pending.size + job.held.size, 0);
+  return { running, waiting, left: left.length, of: targets.length, holding };
+}
+
+// ── What is waited for ────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Target {
+  readonly name: string;
+  readonly job: JobLayout;
+  hasEnded(): boolean;
+  unfinished(): Unfinished;
+  item(ended: boolean): WaitItem;
+}
+
+function targetOf(layout: Layout, { job, task }: Address): Target {
+  if (task === undefined) return new WholeJob(layout, job, findJob(layout, job));
+  findTask(layout, job, task);
+  return new OneTask(layout, job, task);
+}
+
+class WholeJob implements Target {
+  readonly name: string;
+  job: JobLayout;
+  private readonly layout: Layout;
+  private readonly inode: string | undefined;
+  private last: Unfinished;
+
+  constructor(layout: Layout, name: string, job: JobLayout) {
+    this.layout = layout;
+    this.name = name;
+    this.job = job;
+    this.inode = inodeOf(job.root);
+    this.last = unfinishedIn(job);
+  }
+
+  hasEnded(): boolean {
+    if (inodeOf(this.job.root) !== this.inode) this.job = this.archived() ?? this.job;
+    if (inodeOf(this.job.root) !== this.inode) return true; // removed
+    return sizeOf(this.unfinished()) === 0;
+  }
+
+  unfinished(): Unfinished {
+    this.last = fresh(this.job, this.last);
+    return this.last;
+  }
+
+  item(ended: boolean): WaitItem {
+    if (inodeOf(this.job.root) !== this.inode)
+      return { job: this.name, state: 'deleted', status: 1, message: 'its folder was removed' };
+    const { counts } = summarise(this.job, wallClock());
+    const state = jobStateOf(counts);
+    if (!ended) return { job: this.name, state, status: undefined };
+    const bad = UNSUCCESSFUL.flatMap((folder) => (counts[folder] > 0 ? [`${counts[folder]} ${folder}`] : []));
+    return {
+      job: this.name,
+      state,
+      status: bad.length === 0 ? 0 : 1,
+      ...(bad.length > 0 && { message: bad.join(', ') }),
+    };
+  }
+
+  /** A job is its folder's inode, not its name: once ended, it may be archived while we look. */
+  private archived(): JobLayout | undefined {
+    const names = namesIn(this.layout.archive).filter((name) => name.startsWith(`${this.name}.`));
+    const name = names.find((one) => inodeOf(join(this.layout.archive, one)) === this.inode);
+    return name === undefined ? undefined : new JobLayout(join(this.layout.archive, name));
+  }
+}
+
+class OneTask implements Target {
+  readonly name: string;
+  readonly job: JobLayout;
+  private readonly id: string;
+  /** Ancestors of unfinished tasks: they never change. */
+  private readonly ancestors = new Map<string, readonly string[]>();
+  private last: Unfinished | undefined;
+  private missing = 0;
+
+  constructor(layout: Layout, name: string, id: string) {
+    this.name = name;
+    this.job = layout.job(name);
+    this.id = id;
+  }
+
+  hasEnded(): boolean {
+    const state = this.state();
+    if (
+      state === 'pending' ||
+      state === 'running' ||
+      state === 'held' ||
+      claimedAttempt(this.job, this.id) !== undefined
+    ) {
+      this.missing = 0;
+      return false;
+    }
+    // A rename under way can hide a name from one look, not from three in a row.
+    if (state === undefined) return ++this.missing >= 3;
+    this.missing = 0;
+    return this.unfinishedFamily().length === 0;
+  }
+
+  unfinished(): Unfinished {
+    this.last = fresh(this.job, this.last);
+    return this.last;
+  }
+
+  item(ended: boolean): WaitItem {
+    const base = { job: this.name, task: this.id };
+    const state = this.state();
+    if (state === undefined) return { ...base, state: 'deleted', status: 1, message: 'its file was deleted' };
+    if (!ended) return { ...base, state, status: undefined };
+    const result = this.result();
+    if (state !== 'succeeded') {
+      const status = state === 'failed' ? failureStatus(result) : 1;
+      return { ...base, state, status, message: result?.message ?? state };
+    }
+    const bad = this.unsuccessfulFamily();
+    return bad === undefined
+      ? { ...base, state, status: 0 }
+      : { ...base, state, status: 1, message: `${bad.id}, which it queued, is ${bad.state}` };
+  }
+
+  private state(): Found | undefined {
+    return stateOf(this.job, this.id) ?? (heldNameOf(this.job, this.id) === undefined ? undefined : 'held');
+  }
+
+  private result() {
+    const last = runsOf(this.job, this.id).findLast((run) => isThere(run.layout.result));
+    return last && readResult(last.layout);
+  }
+
+  private unfinishedFamily(): string[] {
+    const { pending, running, held } = this.unfinished();
+    const has = (state: 'pending' | 'running') => (id: string) =>
+      this.lineage(id, this.job.task(state, id)).includes(this.id);
+    const inHold = [...held].filter((id) =>
+      this.lineage(id, join(this.job.folder('pending'), heldNameOf(this.job, id) ?? id)).includes(this.id),
+    );
+    return [...[...pending].filter(has('pending')), ...[...running].filter(has('running')), ...inHold];
+  }
+
+  private lineage(id: string, path: string): readonly string[] {
+    const known = this.ancestors.get(id);
+    if (known !== undefined) return known;
+    const read = readTask(path);
+    if (read.kind !== 'ok') return []; // it has moved, or is not whole yet: the next look has it
+    const { ancestors } = factsOf(id, read.raw, {});
+    this.ancestors.set(id, ancestors);
+    return ancestors;
+  }
+
+  private unsuccessfulFamily(): { id: string; state: string } | undefined {
+    for (const state of UNSUCCESSFUL) {
+      for (const id of idsIn(this.job.folder(state))) {
+        const noted =
+          state === 'rejected' ? /^ancestors: (.+)$/m.exec(textOf(this.job.rejection(id)))?.[1]?.split(' ') : undefined;
+        if ((noted ?? this.lineage(id, this.job.task(state, id))).includes(this.id)) return { id, state };
+      }
+    }
+    return undefined;
+  }
+}
+
+/** The task's own status; 125 where we could not even start it; 1 where there is none that says failure. */
+function failureStatus(result: ReturnType<typeof readResult>): number {
+  if (result === undefined || result.reason === 'lost') return 1;
+  if (result.exit_code === null) return result.reason === 'start' ? 125 : 1;
+  return result.exit_code === 0 ? 1 : result.exit_code;
+}
+
+/** `last`, or what is there now if a folder has changed since. A change within one tick of the clock is seen a moment later. */
+function fresh(job: JobLayout, last: Unfinished | undefined): Unfinished {
+  const isOld = last !== undefined && last.stamp === stampOf(job) && wallClock() - lastChange(job) > 100;
+  return isOld ? last : unfinishedIn(job);
+}
+
+function lastChange(job: JobLayout): number {
+  const times = (['pending', 'running'] as const).map(
+    (state) => unless('ENOTDIR', () => statSync(job.folder(state), { throwIfNoEntry: false }))?.mtimeMs ?? 0,
+  );
+  return Math.max(...times);
+}
+
+function inodeOf(path: string): string | undefined {
+  const stat = unless('ENOTDIR', () => statSync(path, { bigint: true, throwIfNoEntry: false }));
+  return stat && String(stat.ino);
+}
+
+// ── What can never end ────────────────────────────────────────────────────────────────────────────────────────────
+
+class Watch {
+  private readonly layout: Layout;
+  private servedAt: number | undefined;
+  private readonly began = monotonic();
+  /** Since when nothing has been able to start, and what was seen then. */
+  private stuck: { stamp: string; since: number } | undefined;
+
+  constructor(layout: Layout) {
+    this.layout = layout;
+  }
+
+  /** Errors: WAIT_NO_DAEMON, WAIT_STUCK. */
+  check(left: readonly Target[]): void {
+    if (isServed(this.layout)) this.servedAt = monotonic();
+    else if (monotonic() - (this.servedAt ?? this.began) > (this.servedAt === undefined ? NEVER_SEEN_MS : RESTART_MS))
+      throw noDaemon(this.layout);
+    const jobs = new Map(left.map((target) => [target.name, target]));
+    const idle = [...jobs.values()].every((target) => target.unfinished().running.size === 0);
+    const stamp = idle ? [...jobs.values()].map((target) => stampOf(target.job)).join() : undefined;
+    if (stamp === undefined) this.stuck = undefined;
+    else if (this.stuck?.stamp !== stamp) this.stuck = { stamp, since: monotonic() };
+    else if (monotonic() - this.stuck.since > STUCK_AFTER_MS) {
+      const reasons = [...jobs.values()].map((target) => whyNothingStarts(this.layout, target));
+      if (reasons.every((reason) => reason !== undefined)) throw stuckError(reasons);
+      this.stuck.since = monotonic(); // ask again after the same while
+    }
+  }
+}
+
+function noDaemon(layout: Layout): SpooldError {
+  return new SpooldError('WAIT_NO_DAEMON', `This would wait for ever: no daemon serves ${layout.root}.`, {
+    path: layout.root,
+    exit: 3,
+    hint: `Start one: spoold start --dir ${layout.root}`,
+  });
+}
+
+interface StuckReason {
+  words: string;
+  hint: string;
+}
+
+function stuckError(reasons: readonly StuckReason[]): SpooldError {
+  return new SpooldError('WAIT_STUCK', `This would wait for ever: ${reasons.map(({ words }) => words).join('; ')}.`, {
+    exit: 3,
+    hint: [...new Set(reasons.map(({ hint }) => hint))].join('\n'),
+  });
+}
+
+/** Why nothing in a job, where nothing runs, is able to start; undefined if something is, or soon will be. */
+function whyNothingStarts(layout: Layout, target: Target): StuckReason | undefined {
+  const { name, job } = target;
+  if (readPause(layout) !== undefined) return { words: 'everything is paused', hint: 'Let it go on: spoold resume' };
+  if (readPause(job) !== undefined) return { words: `${name} is paused`, hint: `Let it go on: spoold resume ${name}` };
+  if (readParallel(layout.parallel) === 0)
+    return { words: 'no task may run at all (parallel is 0)', hint: 'Allow some: spoold parallel 2' };
+  if (readParallel(job.parallel) === 0)
+    return { words: `no task of ${name} may run (its parallel is 0)`, hint: `Allow one: spoold parallel 1 ${name}` };
+  const damage = jobDamage(job.settings);
+  if (damage !== undefined)
+    return {
+      words: `${job.settings} does not read (${damage})`,
+      hint: 'Correct it; the job starts nothing until then.',
+    };
+  return whyNoneIsReady(name, job, target.unfinished());
+}
+
+function whyNoneIsReady(name: string, job: JobLayout, { pending, held }: Unfinished): StuckReason | undefined {
+  const graph = loadGraph(job);
+  for (const id of pending) {
+    // Not a task, or not yet: an array on its way in, or a text that will be rejected.
+    if (readTask(job.task('pending', id)).kind !== 'ok') return undefined;
+  }
+  if (
+    graph.peekReady(Number.POSITIVE_INFINITY) !== undefined ||
+    graph.takeDoomed().length > 0 ||
+    graph.takeRevived().length > 0
+  )
+    return undefined;
+  const unknown = new Map<string, string>();
+  for (const node of graph.all()) {
+    if (node.state !== 'pending') continue;
+    const judged = graph.readiness(node);
+    if (judged.kind !== 'waiting') continue;
+    for (const wait of judged.on) if (wait.why === 'unknown') unknown.set(wait.dependency, node.id);
+  }
+  const words: string[] = [];
+  for (const [dependency, id] of [...unknown].slice(0, 3))
+    words.push(`${name}/${id} waits for ${dependency}, which nobody has queued`);
+  if (unknown.size > 3) words.push(`${unknown.size - 3} more like it`);
+  if (held.size > 0)
+    words.push(
+      `${[...held]
+        .slice(0, 3)
+        .map((id) => `${name}/${id}`)
+        .join(', ')} ${held.size === 1 ? 'is' : 'are'} held back in pending/`,
+    );
+  if (words.length === 0) return undefined; // not understood: rather wait than be wrong
+  return { words: words.join('; '), hint: `spoold status ${name} shows them.` };
+}
+
+// ── Inside a task ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A task that waits for what can end only after itself would wait for ever. Errors: WAIT_ITSELF. */
+function refuseOwn(layout: Layout, addresses: readonly Address[], inside: Surroundings): void {
+  const job = layout.job(inside.job);
+  const self = readTask(job.task('running', inside.task));
+  const after = new Set([inside.task, ...(self.kind === 'ok' ? factsOf(inside.task, self.raw, {}).ancestors : [])]);
+  if (addresses.length === 0) throw waitsForItself(inside, 'everything');
+  for (const { job: name, task } of addresses) {
+    if (name !== inside.job) continue;
+    if (task === undefined) throw waitsForItself(inside, name);
+    if (isThere(join(inside.pending, `${task}.json`)) || endsAfter(job, task, after, inside.task))
+      throw waitsForItself(inside, `${name}/${task}`);
+  }
+}
+
+/** True if `id` is one of `after`, was queued by `self`, or waits for such a one. */
+function endsAfter(job: JobLayout, id: string, after: ReadonlySet<string>, self: string): boolean {
+  const seen = new Set<string>([id]);
+  for (const next of seen) {
+    if (after.has(next)) return true;
+    const state = stateOf(job, next);
+    const read = state === undefined ? undefined : readTask(job.task(state, next));
+    if (read?.kind !== 'ok') continue;
+    const { ancestors, dependencies } = factsOf(next, read.raw, {});
+    if (ancestors.includes(self)) return true;
+    if (state === 'pending') for (const dependency of dependencies) seen.add(dependency);
+  }
+  return false;
+}
+
+function waitsForItself(inside: Surroundings, what: string): SpooldError {
+  return new SpooldError(
+    'WAIT_ITSELF',
+    `${inside.job}/${inside.task} would wait for ever: ${what} can end only after it.`,
+    {
+      exit: 3,
+      hint: `Let what comes afterwards be a task that depends on this one ("dependencies": ["${inside.task}"]): it starts when ${inside.task} and all it queued have succeeded.`,
+    },
+  );
+}

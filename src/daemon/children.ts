@@ -1,0 +1,124 @@
+// Tasks dropped by a running task: from its attempt's own drop folder into the job's pending/, with parent and
+// ancestors set. The copy is published first, then the source moves to children/, where it stays until the copy is
+// synced; a crash in between finds the copy of the same parent, and the first text stands.
+import { join } from 'node:path';
+import { createFolder, isThere, moveByLink, namesIn, overwrite, publish, remove, removeTree } from '../host/atomic.ts';
+import { nameProblem, taskIdOf } from '../protocol/names.ts';
+import { describeJsonError, describeProblems } from '../protocol/problems.ts';
+import { parseBundle, type Raw } from '../protocol/task.ts';
+import { foldersHolding, readDrop } from '../store/tasks.ts';
+import { readFileSync } from 'node:fs';
+import { relocate, specFrom } from './intake.ts';
+import type { Attempt } from './job.ts';
+import type { World } from './world.ts';
+
+/** Takes in what lies in a drop folder. `last`: the attempt has ended, and what does not read now never will. */
+export function takeChildren(world: World, attempt: Attempt, folder: string, last: boolean): void {
+  for (const name of namesIn(folder).sort()) {
+    const id = taskIdOf(name);
+    if (id === undefined) continue;
+    const path = join(folder, name);
+    if (isThere(`${path.slice(0, -'.json'.length)}.error.txt`)) {
+      attempt.badChild ??= `${path} was no valid task`;
+      continue;
+    }
+    const problem = takeChild(world, attempt, id, path, last);
+    if (problem !== undefined) refuseChild(world, attempt, id, path, problem);
+  }
+}
+
+function refuseChild(world: World, attempt: Attempt, id: string, path: string, problem: string): void {
+  overwrite(`${path.slice(0, -'.json'.length)}.error.txt`, `${problem}\n`);
+  attempt.badChild ??= problem;
+  world.event({
+    job: attempt.job.name,
+    task: attempt.id,
+    attempt: attempt.run.attempt,
+    event: 'bad_child',
+    reason: `${id}: ${problem}`,
+  });
+}
+
+/** Takes one file in; gives what is wrong with it, in words. */
+function takeChild(world: World, attempt: Attempt, id: string, path: string, last: boolean): string | undefined {
+  const wrongName = nameProblem(id);
+  if (wrongName !== undefined) return `${path}: ${JSON.stringify(id)} cannot be a task's id: ${wrongName}`;
+  const drop = readDrop(path, new Set([process.getuid?.() ?? 0]));
+  if (drop.kind === 'missing') return undefined;
+  if (drop.kind === 'unfinished') {
+    if (!last) return undefined; // perhaps still being written
+    return drop.text === undefined ? `${path}: ${drop.reason}` : describeJsonError(drop.text, path, drop.reason);
+  }
+  if (drop.kind === 'refused') return `${path}: ${drop.reason}`;
+  if (drop.kind === 'bundle') return takeChildBundle(world, attempt, path);
+  const problem = adopt(world, attempt, id, drop.value as Raw, path, drop.text);
+  if (problem === undefined) setSourceAside(world, attempt, path, id);
+  return problem;
+}
+
+function takeChildBundle(world: World, attempt: Attempt, path: string): string | undefined {
+  const text = readFileSync(path, 'utf8');
+  const bundle = parseBundle(JSON.parse(text), { defaults: attempt.job.settings.defaults, isFile: isThere });
+  if (!bundle.ok) return describeProblems(text, path, bundle.problems).join('\n');
+  for (const task of bundle.tasks) {
+    const problem = adopt(world, attempt, task.id, task.raw, path, text);
+    if (problem !== undefined) return problem;
+  }
+  setSourceAside(world, attempt, path, taskIdOf(path.slice(path.lastIndexOf('/') + 1)) ?? 'bundle');
+  return undefined;
+}
+
+/** Publishes a child in the job's pending/, or gives why not. The same id by the same parent again: the first text stands. */
+function adopt(world: World, attempt: Attempt, id: string, value: Raw, path: string, text: string): string | undefined {
+  const { job } = attempt;
+  const child =
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? { ...value, parent: attempt.id, ancestors: lineageOf(attempt) }
+      : value;
+  const parsed = specFrom(job, id, child);
+  if ('problems' in parsed) return describeProblems(text, path, parsed.problems).join('\n');
+  const [state] = foldersHolding(job.layout, id);
+  if (state !== undefined || !publish(job.layout.task('pending', id), `${JSON.stringify(child)}\n`)) {
+    const [holder] = foldersHolding(job.layout, id);
+    if (holder === undefined || !isOurChild(attempt, job.layout.task(holder, id))) {
+      return `${path}: the id ${id} is in use by another task of the job (${holder ?? 'it has just moved'}). Give the child another name.`;
+    }
+    world.event({
+      job: job.name,
+      task: id,
+      event: 'child_again',
+      reason: `${attempt.id} had queued it before: the first text stands`,
+    });
+    return undefined;
+  }
+  world.event({ job: job.name, task: id, event: 'child', reason: `queued by ${attempt.id}` });
+  relocate(world, job, id);
+  return undefined;
+}
+
+function lineageOf(attempt: Attempt): string[] {
+  return [attempt.id, ...(attempt.job.graph.get(attempt.id)?.ancestors ?? [])];
+}
+
+function isOurChild(attempt: Attempt, path: string): boolean {
+  const drop = readDrop(path, new Set([process.getuid?.() ?? 0]));
+  return drop.kind === 'json' && (drop.value as Raw | null)?.parent === attempt.id;
+}
+
+function setSourceAside(world: World, attempt: Attempt, path: string, id: string): void {
+  const { children } = attempt.run.layout;
+  createFolder(children);
+  const source = join(children, `${id}.json`);
+  if (moveByLink(path, source) === 'exists') remove(path);
+  world.afterSync(() => remove(source));
+}
+
+/** Makes a closed drop folder disappear once all in it is taken in and synced; what is no valid task stays. */
+export function clearAfterSync(world: World, attempt: Attempt): void {
+  const { closed, children } = attempt.run.layout;
+  if (attempt.badChild !== undefined) return;
+  world.afterSync(() => {
+    removeTree(closed);
+    removeTree(children);
+  });
+}

@@ -1,0 +1,209 @@
+// The look at claims: each live attempt's facts are gathered lazily, judged by the table in scheduler/look.ts, and acted
+// on. At start and at every poll over running/, whose size concurrency bounds; in between, where a hint points.
+import { statSync } from 'node:fs';
+import { unless } from '../errors.ts';
+import { isThere, namesIn } from '../host/atomic.ts';
+import { monotonic, uptime } from '../host/clock.ts';
+import { isOfThisBoot, livenessOf, TICKS_PER_SECOND } from '../host/identity.ts';
+import { type AttemptFacts, look, type Verdict } from '../scheduler/look.ts';
+import { formatDuration } from '../protocol/values.ts';
+import { parseRunName } from '../protocol/names.ts';
+import type { PidFile } from '../protocol/pid-file.ts';
+import {
+  claimedAttempt,
+  claimTask,
+  findRun,
+  isVoid,
+  readEnding,
+  readPidFile,
+  readResult,
+  unclaimTask,
+  voidRun,
+} from '../store/runs.ts';
+import { stateOf } from '../store/snapshot.ts';
+import { takeChildren } from './children.ts';
+import { addStray, beginEnding, ENDING_INTERVAL_MS, goOnEnding, processesLeft } from './endings.ts';
+import { factsFrom, factsOf, relocate } from './intake.ts';
+import type { Attempt, Job } from './job.ts';
+import { finishMove, giveBack, settle, specOf } from './settle.ts';
+import type { World } from './world.ts';
+
+/** An attempt that was handed over and has not begun after this long never will. */
+const BEGINS_WITHIN_MS = 10_000;
+const BEGINS_SOON_MS = 100;
+/** A command whose runner has died is looked at this often: nobody will tell of its end. */
+const SILENT_AGAIN_MS = 250;
+
+/** Finds the claims of a job that are not known yet, and has all of them looked at. */
+export function readClaims(world: World, job: Job): void {
+  for (const name of namesIn(job.layout.folder('running'))) {
+    if (!name.endsWith('.run') || name.startsWith('.')) continue;
+    const id = name.slice(0, -'.run'.length);
+    if (!job.attempts.has(id)) adoptClaim(world, job, id);
+  }
+  for (const attempt of job.attempts.values()) world.looks.add(attempt);
+}
+
+/** A claim of an earlier daemon, or of nobody: a link that names no run directory stands for nothing. */
+function adoptClaim(world: World, job: Job, id: string): void {
+  const number = claimedAttempt(job.layout, id);
+  const run = number === undefined ? undefined : findRun(job.layout, id, number);
+  if (run === undefined) {
+    unclaimTask(job.layout, id);
+    return relocate(world, job, id);
+  }
+  const attempt: Attempt = { job, id, run, peakRss: 0, nextLook: 0 };
+  const ending = readEnding(run.layout);
+  if (ending !== undefined) attempt.ending = ending;
+  job.begin(attempt);
+  if (job.graph.get(id) === undefined) job.graph.put(factsFrom(job, 'running', id) ?? factsOf(id, {}, 0), 'running');
+}
+
+/** Judges an attempt and acts on it, until a row of the table leaves nothing more to do now. */
+export function lookAt(world: World, attempt: Attempt): void {
+  for (let round = 0; round < 4; round++) {
+    if (attempt.job.attempts.get(attempt.id) !== attempt) return;
+    const facts = gather(world, attempt);
+    const verdict = look(facts);
+    if (!act(world, attempt, verdict, facts.pidFile)) return;
+  }
+}
+
+/** Does what the verdict says. True if it is to be looked at once more at once. */
+function act(world: World, attempt: Attempt, verdict: Verdict, pidFile: PidFile): boolean {
+  switch (verdict) {
+    case 'finish':
+      finishMove(world, attempt);
+      return false;
+    case 'give back':
+      giveBack(world, attempt);
+      return false;
+    case 'go on ending':
+      attempt.nextLook = monotonic() + ENDING_INTERVAL_MS;
+      goOnEnding(world, attempt);
+      return false;
+    case 'settle as ended':
+      settle(world, attempt, {
+        kind: 'ended',
+        ...(pidFile.lastWord === undefined ? {} : { lastWord: pidFile.lastWord }),
+      });
+      return false;
+    case 'settle by last word':
+      if (pidFile.lastWord !== undefined) settle(world, attempt, { kind: 'exited', lastWord: pidFile.lastWord });
+      return false;
+    case 'lost':
+      settle(world, attempt, { kind: 'lost' });
+      return false;
+    case 'begin ending':
+      beginEndingMoved(world, attempt);
+      return true;
+    case 'void':
+      voidRun(attempt.run.layout);
+      return true;
+    case 'watch':
+      watch(world, attempt);
+      return attempt.ending !== undefined;
+    case 'wait':
+      attempt.nextLook = monotonic() + BEGINS_SOON_MS;
+      return false;
+  }
+}
+
+/** Takes in what it dropped, and holds it to its timeout. */
+function watch(world: World, attempt: Attempt): void {
+  world.wake.watchAttempt(attempt);
+  takeChildren(world, attempt, attempt.run.layout.pending, false);
+  const left = attempt.deadline === undefined ? Number.POSITIVE_INFINITY : (attempt.deadline - uptime()) * 1000;
+  const silent = attempt.runner === undefined || livenessOf(attempt.runner) !== 'alive';
+  attempt.nextLook = monotonic() + Math.min(left, silent ? SILENT_AGAIN_MS : Number.POSITIVE_INFINITY);
+  if (left > 0) return;
+  const limit = specOf(attempt)?.timeout ?? world.config.taskTimeout;
+  beginEnding(world, attempt, 'timeout', `it ran longer than its timeout of ${formatDuration(limit)}`);
+}
+
+function beginEndingMoved(world: World, attempt: Attempt): void {
+  const state = stateOf(attempt.job.layout, attempt.id);
+  if (state === 'cancelled') beginEnding(world, attempt, 'cancelled', 'its file was moved to cancelled/');
+  else if (state === undefined) beginEnding(world, attempt, 'deleted', 'its file was deleted');
+  else beginEnding(world, attempt, 'moved', `its file was moved to ${state}/`);
+}
+
+/** Facts are looked up when a row asks for them: most attempts are settled by two or three. */
+function gather(world: World, attempt: Attempt): AttemptFacts & { pidFile: PidFile } {
+  const { job, id, run } = attempt;
+  let pidFile = readPidFile(run.layout);
+  rememberRunner(world, attempt, pidFile);
+  const lives = pidFile.runner !== undefined && pidFile.lastWord === undefined && runnerLives(world, attempt);
+  // It may have said its last word and died between the two looks: a dead runner's file is read after its death.
+  if (pidFile.runner !== undefined && pidFile.lastWord === undefined && !lives) pidFile = readPidFile(run.layout);
+  return {
+    pidFile,
+    get hasResult() {
+      return readResult(run.layout) !== undefined;
+    },
+    get isVoid() {
+      return isVoid(run.layout);
+    },
+    get hasScript() {
+      return isThere(run.layout.script);
+    },
+    get isOverdue() {
+      return attempt.handedAt === undefined || monotonic() - attempt.handedAt > BEGINS_WITHIN_MS;
+    },
+    get taskIsThere() {
+      return isThere(job.layout.task('running', id));
+    },
+    runnerLives: lives,
+    isEnding: attempt.ending !== undefined,
+    hasBegun: pidFile.runner !== undefined,
+    hasLastWord: pidFile.lastWord !== undefined,
+    processesLeft: () => processesLeft(world, attempt),
+  };
+}
+
+/** From line 1 on, its timeout can be told: uptime less the runner's start time. */
+function rememberRunner(world: World, attempt: Attempt, pidFile: PidFile): void {
+  if (pidFile.runner === undefined || attempt.runner !== undefined) return;
+  if (pidFile.runner.inode !== attempt.run.inode) return; // of the directory this one was copied from
+  attempt.runner = pidFile.runner;
+  const limit = specOf(attempt)?.timeout ?? world.config.taskTimeout;
+  if (limit !== 'none' && isOfThisBoot(pidFile.runner))
+    attempt.deadline = pidFile.runner.startTicks / TICKS_PER_SECOND + limit;
+}
+
+function runnerLives(world: World, attempt: Attempt): boolean {
+  const { runner } = attempt;
+  if (runner === undefined) return false;
+  const liveness = livenessOf(runner);
+  return (
+    liveness === 'alive' || (liveness === 'unknown' && !world.lock.takenByAge && monotonic() < world.unknownIsDeadAt)
+  );
+}
+
+/**
+ * At start: processes that carry the name of one of our run directories although no claim names it. Claimed again where
+ * their task is in running/; ended where job or task is gone; left alone where the attempt is settled.
+ */
+export function findUnclaimed(world: World): void {
+  const prefix = `${world.layout.jobs}/`;
+  const runDirs = new Set<string>();
+  for (const entry of world.processes().byPid.values()) if (entry.value?.startsWith(prefix)) runDirs.add(entry.value);
+  for (const runDir of runDirs) {
+    const [jobName, runs, name, ...rest] = runDir.slice(prefix.length).split('/');
+    const parsed = parseRunName(name ?? '');
+    if (jobName === undefined || runs !== 'runs' || parsed === undefined || rest.length > 0) continue;
+    const job = world.layout.job(jobName);
+    if (claimedAttempt(job, parsed.task) === parsed.attempt) continue;
+    const run = findRun(job, parsed.task, parsed.attempt);
+    if (run !== undefined && readResult(run.layout) !== undefined) continue;
+    const known = unless('ENOTDIR', () => statSync(job.root, { throwIfNoEntry: false }));
+    if (
+      run !== undefined &&
+      known !== undefined &&
+      isThere(job.task('running', parsed.task)) &&
+      claimTask(job, parsed.task, parsed.attempt)
+    )
+      continue;
+    addStray(world, jobName, runDir);
+  }
+}

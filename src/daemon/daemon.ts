@@ -1,0 +1,231 @@
+// The daemon: take the directory, recover, then turn until told to stop. Killed at any point it leaves a directory from
+// which the next one goes on; what runs is not its child and goes on meanwhile.
+import { SpooldError, unless } from '../errors.ts';
+import { remove, sweepUnfinished } from '../host/atomic.ts';
+import { monotonic, wallClock } from '../host/clock.ts';
+import { ownIdentity } from '../host/identity.ts';
+import type { Config } from '../protocol/config.ts';
+import type { Layout } from '../protocol/layout.ts';
+import { launcherEnvironment, startLauncher } from '../runner/launcher.ts';
+import { acquireLock, type DaemonRecord, LOCK_STALE_MS, type Lock } from '../store/lock.ts';
+import { openStateDir, umaskOf } from '../store/state-dir.ts';
+import { VERSION } from '../version.ts';
+import { findUnclaimed } from './claims.ts';
+import { ownersOf, readConfig } from './settings.ts';
+import { findJobs } from './jobs.ts';
+import { errorFields, Log } from './log.ts';
+import { GroupSync } from './sync.ts';
+import { endAll, stirAll, tick } from './tick.ts';
+import { Wake } from './wake.ts';
+import { type StopMode, World } from './world.ts';
+
+export interface ServeOptions {
+  /** The state directory; made if it is none yet. */
+  dir: string;
+  log: 'file' | 'stderr';
+  /** Settings that win over config.yaml. */
+  overrides?: Partial<Config>;
+}
+
+export interface Stopped {
+  /** 0, or 1 if the directory was lost to another daemon. */
+  status: number;
+  reason: string;
+  /** `job/task` of what was left running. */
+  running: string[];
+}
+
+export interface Serving {
+  readonly layout: Layout;
+  readonly pid: number;
+  readonly ended: Promise<Stopped>;
+  /** `now` leaves what runs running, `drain` waits for it, `kill` ends it; a later call may be more urgent. */
+  stop(mode: StopMode): void;
+  /** Reads config.yaml again; a file that does not read leaves the last good one in force. */
+  reload(): void;
+}
+
+/** Takes a directory and serves it. Resolves once recovery is over. Errors: DAEMON_RUNNING (its record as `cause`), STATE_DIR_…, CONFIG_INVALID. */
+export async function serve(options: ServeOptions): Promise<Serving> {
+  const layout = openStateDir(options.dir, { create: true });
+  const taskUmask = process.umask(umaskOf(layout.root));
+  const config = { ...readConfig(layout), ...options.overrides };
+  const identity = ownIdentity();
+  let lost: string | undefined;
+  const lock = await take(layout, (reason) => {
+    lost = reason;
+    world?.wake.now();
+  });
+  const log = new Log(options.log === 'file' ? layout.log : undefined);
+  const world = new World({
+    layout,
+    identity,
+    lock,
+    log,
+    config,
+    inherited: launcherEnvironment(process.env),
+    taskUmask,
+    owners: ownersOf(config),
+  });
+  world.wake = new Wake(world);
+  applyConfig(world);
+  launch(world);
+  recover(world);
+  const ended = turn(world, () => lost).catch((error: unknown) => {
+    log.error('the daemon ends: a bug', errorFields(error));
+    log.flush();
+    throw error;
+  });
+  return {
+    layout,
+    pid: process.pid,
+    ended,
+    stop: (mode) => stop(world, mode),
+    reload: () => reload(world, options.overrides),
+  };
+}
+
+async function take(layout: Layout, onLost: (reason: string) => void): Promise<Lock> {
+  const taken = await acquireLock(layout, ownIdentity(), VERSION, () => new Date(wallClock()).toISOString(), onLost);
+  if (taken.kind === 'held') return taken.lock;
+  const who = taken.record === undefined ? 'Another daemon' : `Daemon ${taken.record.identity.pid}`;
+  throw new SpooldError('DAEMON_RUNNING', `${who} serves ${layout.root}.`, {
+    path: layout.daemon,
+    exit: 1,
+    cause: taken.record,
+  });
+}
+
+/** Puts right what an earlier daemon left, so that the first turn sees a directory in order. */
+function recover(world: World): void {
+  const { layout, lock } = world;
+  sweepUnfinished(layout.root, wallClock(), 0);
+  remove(layout.stopRequest);
+  world.unknownIsDeadAt = monotonic() + (lock.takenByAge ? 0 : LOCK_STALE_MS);
+  world.wake.watchTop();
+  findJobs(world);
+  findUnclaimed(world);
+  stirAll(world);
+  world.log.info('serving', { pid: process.pid, dir: layout.root, version: VERSION, launcher: world.launcher.kind });
+  lock.publish(statusOf(world));
+}
+
+/** The loop. */
+async function turn(world: World, lost: () => string | undefined): Promise<Stopped> {
+  const sync = new GroupSync(world);
+  let beat = monotonic();
+  for (;;) {
+    const until = tick(world);
+    sync.maybe();
+    if (mayEnd(world)) return finish(world, sync);
+    const due = Math.min(until, sync.due, beat + HEARTBEAT_MS);
+    await world.wake.sleep(due);
+    const overslept = monotonic() - due > HEARTBEAT_MS;
+    if (lost() !== undefined || (overslept && !world.lock.isOurs()))
+      return abandon(world, lost() ?? 'daemon.json names another daemon');
+    if (monotonic() - beat >= HEARTBEAT_MS) {
+      beat = monotonic();
+      publish(world);
+    }
+  }
+}
+
+const HEARTBEAT_MS = 5_000;
+
+function statusOf(world: World): Partial<DaemonRecord> {
+  return {
+    serving: true,
+    heartbeat_at: new Date(wallClock()).toISOString(),
+    ...(world.holding === undefined ? { holding: undefined } : { holding: world.holding }),
+    ...(world.stopping === undefined ? {} : { stopping: world.stopping }),
+  } as Partial<DaemonRecord>;
+}
+
+function publish(world: World): void {
+  const written = unless(['ENOSPC', 'EROFS', 'EDQUOT', 'EIO'], () => (world.lock.publish(statusOf(world)), true));
+  if (!written) world.log.warn('daemon.json cannot be written');
+}
+
+function stop(world: World, mode: StopMode): void {
+  world.log.info('asked to stop', { mode });
+  world.stopping = mode;
+  if (mode === 'kill') endAll(world);
+  publish(world);
+  world.wake.now();
+}
+
+function mayEnd(world: World): boolean {
+  return world.stopping === 'now' || (world.stopping !== undefined && world.attempts.size === 0);
+}
+
+async function finish(world: World, sync: GroupSync): Promise<Stopped> {
+  const running = [...world.attempts].map((attempt) => `${attempt.job.name}/${attempt.id}`);
+  await sync.last();
+  world.log.info('stopped', { running });
+  await close(world);
+  await world.lock.free();
+  return { status: 0, reason: 'stopped', running };
+}
+
+/** Somebody else has the directory: not a byte more is written to it. */
+async function abandon(world: World, reason: string): Promise<Stopped> {
+  await world.wake.close();
+  world.launcher.end();
+  return { status: 1, reason: `the directory was taken over: ${reason}`, running: [] };
+}
+
+async function close(world: World): Promise<void> {
+  await world.wake.close();
+  world.launcher.end();
+  world.events.flush();
+  world.events.close();
+  world.log.close();
+}
+
+/** Starts the launcher; one that dies is replaced, and what it was given and has not begun is voided by the look. */
+function launch(world: World): void {
+  world.launcher = startLauncher({
+    dir: world.layout.root,
+    umask: umaskOf(world.layout.root),
+    onDone: (dirs) => {
+      for (const dir of dirs) noteDone(world, dir);
+      world.wake.now();
+    },
+    onExit: (reason) => {
+      if (mayEnd(world)) return;
+      world.log.error('the launcher ended and is started again', { reason });
+      for (const attempt of world.attempts) {
+        if (attempt.runner === undefined) delete attempt.handedAt;
+        attempt.nextLook = 0;
+      }
+      setTimeout(() => launch(world), 100).unref();
+      world.wake.now();
+    },
+  });
+}
+
+function noteDone(world: World, dir: string): void {
+  const [, job, , run] = dir.split('/');
+  const task = run?.slice(0, run.lastIndexOf('.'));
+  const attempt = world.jobs.get(job ?? '')?.attempts.get(task ?? '');
+  if (attempt !== undefined && dir.endsWith(`.${attempt.run.attempt}`)) world.looks.add(attempt);
+}
+
+function reload(world: World, overrides: Partial<Config> | undefined): void {
+  try {
+    world.config = { ...readConfig(world.layout), ...overrides };
+    world.owners = ownersOf(world.config);
+    applyConfig(world);
+    stirAll(world);
+    world.wake.pollNow();
+    world.log.info('config.yaml was read again');
+  } catch (error) {
+    if (!(error instanceof SpooldError)) throw error;
+    world.log.error('config.yaml does not read: the last good one stays in force', errorFields(error));
+  }
+}
+
+function applyConfig(world: World): void {
+  world.log.level = world.config.logLevel;
+  world.log.format = world.config.logFormat;
+}

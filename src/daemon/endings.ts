@@ -1,0 +1,110 @@
+// Ending an attempt: the reason is written first (a full disk does not prevent the rest), then its processes get TERM,
+// and KILL when their time is up; at each tick we look again until none is left. A crash in between leaves `ending`,
+// by which the next daemon goes on.
+import { moveIfFree } from '../host/atomic.ts';
+import { monotonic, uptime, wallClock } from '../host/clock.ts';
+import { signalProcess, TICKS_PER_SECOND } from '../host/identity.ts';
+import { membersOf, signalMembers } from '../runner/ending.ts';
+import { type Ending, writeEnding } from '../store/runs.ts';
+import type { Attempt, Job } from './job.ts';
+import type { Stray, World } from './world.ts';
+
+/** How often endings are looked at, in ms. */
+export const ENDING_INTERVAL_MS = 50;
+/** After KILL, a runner that still says nothing (stopped, or its disk is full) is ended itself after this long. */
+const RUNNER_PATIENCE_MS = 5_000;
+
+/** Says why, then signals for the first time. Harmless if it is being ended already. */
+export function beginEnding(world: World, attempt: Attempt, reason: Ending['reason'], message: string): void {
+  if (attempt.ending === undefined) {
+    attempt.ending = { reason, message, at: wallClock() };
+    if (!writeEnding(attempt.run.layout, attempt.ending)) {
+      world.log.warn('the reason of an ending could not be written', { job: attempt.job.name, task: attempt.id });
+    }
+    world.event({ job: attempt.job.name, task: attempt.id, attempt: attempt.run.attempt, event: 'ending', reason });
+  }
+  attempt.nextLook = 0;
+}
+
+/** TERM to what is left of it, or KILL once its time is up. */
+export function goOnEnding(world: World, attempt: Attempt): void {
+  const now = monotonic();
+  const runner = attempt.runner;
+  const members = membersOf(world.processes(), {
+    runDir: attempt.run.layout.root,
+    ...(runner === undefined ? {} : { runner }),
+  });
+  if (attempt.termAt === undefined) {
+    attempt.termAt = now;
+    signalMembers(members, 'SIGTERM');
+    return;
+  }
+  const killAfter = (attempt.spec?.killAfter ?? world.config.killAfter) * 1000;
+  if (now - attempt.termAt < killAfter) return;
+  signalMembers(members, 'SIGKILL');
+  if (members.length === 0 && runner !== undefined && now - attempt.termAt > killAfter + RUNNER_PATIENCE_MS) {
+    signalProcess(runner, 'SIGKILL');
+  }
+}
+
+/** How many processes of the attempt live, its runner aside. */
+export function processesLeft(world: World, attempt: Attempt): number {
+  const runner = attempt.runner;
+  return membersOf(world.processes(), { runDir: attempt.run.layout.root, ...(runner === undefined ? {} : { runner }) })
+    .length;
+}
+
+/** Cancelling a task cancels what it queued: the waiting ones are moved, the running ones ended. */
+export function endFamily(world: World, job: Job, id: string): void {
+  for (const member of [...job.graph.descendants(id)]) {
+    const state = job.graph.get(member)?.state;
+    const attempt = job.attempts.get(member);
+    if (attempt !== undefined) beginEnding(world, attempt, 'cancelled', `${id}, which queued it, was cancelled`);
+    else if (
+      state === 'pending' &&
+      moveIfFree(job.layout.task('pending', member), job.layout.task('cancelled', member)) === 'moved'
+    ) {
+      job.graph.move(member, 'cancelled');
+      world.event({
+        job: job.name,
+        task: member,
+        event: 'moved',
+        from: 'pending',
+        to: 'cancelled',
+        reason: `${id} was cancelled`,
+        by: 'daemon',
+      });
+    }
+  }
+}
+
+/** Ends what is left of an attempt that no claim stands for any more: of a removed job, or one moved away. */
+export function addStray(world: World, job: string, runDir: string): void {
+  world.strays.push({ job, runDir, termAt: undefined, before: Math.ceil(uptime() * TICKS_PER_SECOND) });
+}
+
+/** Signals strays; those of which nothing is left are forgotten. */
+export function endStrays(world: World): void {
+  for (const stray of [...world.strays]) {
+    const members = membersOf(world.processes(), { runDir: stray.runDir }).filter(
+      (member) => member.startTicks <= stray.before,
+    );
+    if (members.length === 0) {
+      world.strays.splice(world.strays.indexOf(stray), 1);
+      continue;
+    }
+    const first = stray.termAt === undefined;
+    stray.termAt ??= monotonic();
+    const late = monotonic() - stray.termAt > world.config.killAfter * 1000;
+    if (first || late) signalMembers(members, late ? 'SIGKILL' : 'SIGTERM');
+    if (first) tellOfStray(world, stray);
+  }
+}
+
+function tellOfStray(world: World, stray: Stray): void {
+  world.log.warn('ending processes of an attempt that nothing stands for any more', {
+    job: stray.job,
+    run_dir: stray.runDir,
+  });
+  world.event({ job: stray.job, event: 'stray_ended', reason: stray.runDir });
+}

@@ -1,0 +1,114 @@
+// What a task's command finds: working directory, environment in layers, standard input. Everything that can be missing
+// (a captured environment, env_file, a directory) is looked for here, so that the attempt fails with a sentence.
+import { createHash } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { parseEnv } from 'node:util';
+import { errnoOf, unless } from '../errors.ts';
+import type { Reason } from '../protocol/result.ts';
+import type { TaskSpec } from '../protocol/task.ts';
+import type { World } from './world.ts';
+
+/** Why a task cannot be started: settles the attempt as failed. */
+export class Unstartable extends Error {
+  readonly reason: Reason;
+  constructor(reason: Reason, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+/** Where a task runs: what it says (relative to the default), else the folder that holds `.spoold/`, else $HOME. */
+export function workingDirectory(world: World, spec: TaskSpec): string {
+  const root = world.layout.root;
+  const home = basename(root) === '.spoold' ? dirname(root) : (world.inherited.HOME ?? '/');
+  const cwd = spec.cwd === undefined ? home : resolve(home, spec.cwd);
+  const stat = unless(['ENOTDIR', 'EACCES'], () => statSync(cwd, { throwIfNoEntry: false }));
+  if (stat?.isDirectory()) return cwd;
+  throw new Unstartable(
+    'cwd',
+    `its working directory ${cwd} ${stat === undefined ? 'does not exist' : 'is no folder'}: make it, or change cwd`,
+  );
+}
+
+export interface EnvironmentChange {
+  set: Record<string, string>;
+  unset: string[];
+}
+
+/** What always stays, so that commands can be found. */
+const KEPT = new Set(['PATH']);
+
+/** The environment as a change to the launcher's: inherited or captured < config < env_file < task (its job's under it). */
+export function environmentOf(world: World, spec: TaskSpec, cwd: string): EnvironmentChange {
+  const said: Record<string, string> = {
+    ...world.config.env,
+    ...(spec.envFile === undefined ? {} : readEnvFile(resolve(cwd, spec.envFile))),
+    ...spec.env,
+  };
+  if (spec.envFrom !== undefined) {
+    const captured = readCaptured(world, spec.envFrom);
+    const changed = Object.entries(captured).filter(([name, value]) => world.inherited[name] !== value);
+    return {
+      set: { ...Object.fromEntries(changed), ...said },
+      unset: Object.keys(world.inherited).filter((name) => !(name in captured) && !KEPT.has(name)),
+    };
+  }
+  const inherit = spec.inheritEnv ?? world.config.inheritEnv;
+  if (inherit === true) return { set: said, unset: [] };
+  const wanted = new Set(inherit === false ? [] : inherit);
+  return { set: said, unset: Object.keys(world.inherited).filter((name) => !wanted.has(name) && !KEPT.has(name)) };
+}
+
+function readEnvFile(path: string): Record<string, string> {
+  try {
+    return parseEnv(readFileSync(path, 'utf8')) as Record<string, string>;
+  } catch (error) {
+    throw new Unstartable('env', `its env_file ${path} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+const captures = new Map<string, Record<string, string>>();
+
+/** An environment captured by `add`, by the hash of its content; the last few are remembered. */
+function readCaptured(world: World, sha256: string): Record<string, string> {
+  const known = captures.get(sha256);
+  if (known !== undefined) return known;
+  const path = world.layout.environment(sha256);
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const why = errnoOf(error) === 'ENOENT' ? 'is not there' : `cannot be read: ${(error as Error).message}`;
+    throw new Unstartable(
+      'env',
+      `the environment it was added with, ${path}, ${why}; add it again, or remove env_from`,
+    );
+  }
+  if (createHash('sha256').update(text).digest('hex') !== sha256) {
+    throw new Unstartable('env', `${path} is damaged: its content does not have the hash that is its name`);
+  }
+  const captured = JSON.parse(text) as Record<string, string>;
+  if (captures.size >= 64) captures.clear();
+  captures.set(sha256, captured);
+  return captured;
+}
+
+/** The file that standard input is read from; text is written into the run directory by `writeText`. */
+export function standardInput(
+  spec: TaskSpec,
+  cwd: string,
+  runDir: string,
+  writeText: (path: string, text: string) => void,
+): string | undefined {
+  if (spec.stdin === undefined) return undefined;
+  if (typeof spec.stdin === 'string') {
+    const path = join(runDir, 'stdin');
+    writeText(path, spec.stdin);
+    return path;
+  }
+  const path = isAbsolute(spec.stdin.file) ? spec.stdin.file : resolve(cwd, spec.stdin.file);
+  const stat = unless(['ENOTDIR', 'EACCES'], () => statSync(path, { throwIfNoEntry: false }));
+  if (stat === undefined) throw new Unstartable('stdin', `the file for its standard input, ${path}, does not exist`);
+  return path;
+}

@@ -1,0 +1,157 @@
+// What the daemon keeps of one job: its settings, the graph of its tasks, its live attempts, and what has been seen of
+// its folders. All of it can be rebuilt from the disk; nothing here is truth.
+import { statSync } from 'node:fs';
+import { unless } from '../errors.ts';
+import { isThere } from '../host/atomic.ts';
+import type { JobLayout } from '../protocol/layout.ts';
+import { NO_JOB_SETTINGS, type JobSettings } from '../protocol/job.ts';
+import type { RunnerLine } from '../protocol/pid-file.ts';
+import type { State } from '../protocol/states.ts';
+import type { TaskSpec } from '../protocol/task.ts';
+import { JobGraph } from '../scheduler/graph.ts';
+import type { Queued } from '../scheduler/order.ts';
+import type { Candidate } from '../scheduler/plan.ts';
+import type { Ending, Run } from '../store/runs.ts';
+
+/** An attempt whose claim stands. */
+export interface Attempt {
+  readonly job: Job;
+  readonly id: string;
+  readonly run: Run;
+  /** Known if this daemon started it. */
+  spec?: TaskSpec;
+  /** Milliseconds of the monotonic clock when it was handed to the launcher; undefined: by another daemon. */
+  handedAt?: number;
+  /** Line 1 of its PID file. */
+  runner?: RunnerLine;
+  /** Uptime in seconds at which it has run too long. */
+  deadline?: number;
+  ending?: Ending;
+  /** Monotonic milliseconds of the first TERM, after which KILL is due. */
+  termAt?: number;
+  /** Most memory seen of its processes at one time, in bytes. */
+  peakRss: number;
+  /** Monotonic milliseconds at which it is to be looked at even without a hint. */
+  nextLook: number;
+  /** A child of it is no valid task, in words. */
+  badChild?: string;
+}
+
+/** A drop that does not parse yet, and since when it has not changed (monotonic milliseconds). */
+export interface Unfinished {
+  stamp: string;
+  since: number;
+}
+
+/** What was seen of a folder at its last reading. */
+export interface FolderSeen {
+  /** Nanoseconds. */
+  mtime: bigint;
+  inode: bigint;
+  /** It had changed so shortly before that a further change may have the same time stamp. */
+  fresh: boolean;
+}
+
+export class Job implements Candidate {
+  readonly name: string;
+  readonly layout: JobLayout;
+  readonly inode: string;
+  readonly graph: JobGraph;
+  private readonly live = new Map<string, Attempt>();
+  readonly seen = new Map<string, FolderSeen>();
+  readonly unfinished = new Map<string, Unfinished>();
+  /** Rejected files by name, with their stamps: one that changes is looked at again. */
+  readonly rejected = new Map<string, string>();
+  /** Ids with capitals, by their lower case: two names that differ only in case are refused. */
+  readonly capitals = new Map<string, string>();
+  /** Ids whose file was not found at the last full look. */
+  readonly missing = new Set<string>();
+  /** Folders to be read as a whole, and single names in them to be looked at. */
+  readonly dirty = new Set<State>();
+  readonly hints = new Map<State, Set<string>>();
+  /** pending/ was touched: tasks edited in place are to be read again. */
+  touched = false;
+  settings: JobSettings = NO_JOB_SETTINGS;
+  settingsStamp: string | undefined;
+  /** Why job.json does not read; the job starts nothing until it does. */
+  damage: string | undefined;
+  paused = false;
+  parallel: number | undefined;
+  turn = 0;
+  free = 0;
+  /** Its folders are all read once. */
+  loaded = false;
+  /** job.json, `paused` or `parallel` may have changed, or a folder of states was made. */
+  settingsDue = true;
+  /** Something moved since its summary was written. */
+  summaryDue = true;
+
+  /** Has the next tick look at this job. */
+  readonly stir: () => void;
+
+  private readonly allAttempts: Set<Attempt>;
+
+  /** `active` and `attempts` are the daemon's: jobs to be looked at, and the live attempts of all jobs. */
+  constructor(name: string, layout: JobLayout, active: Set<Job>, attempts: Set<Attempt>) {
+    this.name = name;
+    this.layout = layout;
+    this.allAttempts = attempts;
+    this.stir = () => active.add(this);
+    this.inode = String(statSync(layout.root, { bigint: true }).ino);
+    this.graph = new JobGraph((id) => isThere(layout.task('succeeded', id)));
+  }
+
+  /** Its live attempts, by task. */
+  get attempts(): ReadonlyMap<string, Attempt> {
+    return this.live;
+  }
+
+  /** A claim stands for this attempt now. */
+  begin(attempt: Attempt): void {
+    this.live.set(attempt.id, attempt);
+    this.allAttempts.add(attempt);
+  }
+
+  /** Its claim stands no more. */
+  end(attempt: Attempt): void {
+    this.live.delete(attempt.id);
+    this.allAttempts.delete(attempt);
+    this.stir();
+  }
+
+  /** How many of its tasks may run at one time, but for the global limit. */
+  get limit(): number {
+    if (this.damage !== undefined || this.paused) return 0;
+    if (this.parallel !== undefined) return this.parallel;
+    const said = this.settings.maxParallel ?? 1;
+    return said === 'none' ? Number.POSITIVE_INFINITY : said;
+  }
+
+  /** False if its folder was removed, or is another one of the same name by now. */
+  stillThere(): boolean {
+    const stat = unless('ENOTDIR', () => statSync(this.layout.root, { bigint: true, throwIfNoEntry: false }));
+    return stat !== undefined && String(stat.ino) === this.inode;
+  }
+
+  /** A file of this name in this folder is to be looked at. */
+  hint(state: State, name: string): void {
+    this.stir();
+    const names = this.hints.get(state);
+    if (names === undefined) this.hints.set(state, new Set([name]));
+    else names.add(name);
+  }
+
+  /** A folder is to be read as a whole. */
+  soil(state: State): void {
+    this.dirty.add(state);
+    this.stir();
+  }
+
+  peekReady(now: number): Queued | undefined {
+    return this.graph.peekReady(now);
+  }
+
+  takeReady(now: number): Queued | undefined {
+    return this.graph.takeReady(now);
+  }
+}

@@ -1,0 +1,62 @@
+// Which jobs there are. A job is its folder's inode, not its name: one that was removed and made again is another.
+import { statSync } from 'node:fs';
+import { unless } from '../errors.ts';
+import { createFolder, namesIn } from '../host/atomic.ts';
+import { isName, nameProblem } from '../protocol/names.ts';
+import { STATES } from '../protocol/states.ts';
+import { readClaims } from './claims.ts';
+import { addStray } from './endings.ts';
+import { Job } from './job.ts';
+import type { World } from './world.ts';
+
+/** Takes up jobs that are new, and forgets those that are gone. */
+export function findJobs(world: World): void {
+  const names = namesIn(world.layout.jobs).filter((name) => !name.startsWith('.'));
+  const present = new Set(names);
+  for (const job of world.jobs.values()) if (!present.has(job.name)) forgetJob(world, job);
+  for (const name of names) if (!world.jobs.has(name)) addJob(world, name);
+}
+
+function addJob(world: World, name: string): void {
+  const layout = world.layout.job(name);
+  const stat = unless(['ENOTDIR', 'ENOENT'], () => statSync(layout.root, { throwIfNoEntry: false }));
+  if (stat === undefined || !stat.isDirectory()) return;
+  const problem = isName(name) ? twinOf(world, name) : nameProblem(name);
+  if (problem !== undefined) {
+    world.log.warn('a folder in jobs/ is no job', { name, reason: problem });
+    return;
+  }
+  const job = new Job(name, layout, world.active, world.attempts);
+  world.jobs.set(name, job);
+  makeFolders(job);
+  readClaims(world, job);
+  job.stir();
+}
+
+/** All folders are there from the beginning, so that every move a person may want is one `mv`. */
+function makeFolders(job: Job): void {
+  for (const state of STATES) createFolder(job.layout.folder(state));
+  createFolder(job.layout.runs);
+}
+
+function twinOf(world: World, name: string): string | undefined {
+  const twin = [...world.jobs.keys()].find((other) => other.toLowerCase() === name.toLowerCase());
+  return twin && `there is a job ${twin}, which differs only in case`;
+}
+
+/** A job's folder is gone, or is another one now: what runs in it is ended. */
+export function forgetJob(world: World, job: Job): void {
+  for (const attempt of [...job.attempts.values()]) {
+    world.looks.delete(attempt);
+    job.end(attempt);
+    addStray(world, job.name, attempt.run.layout.root);
+  }
+  world.wake.forgetJob(job);
+  world.jobs.delete(job.name);
+  world.active.delete(job);
+  world.dues.delete(job);
+  world.settling.delete(job);
+  world.event({ job: job.name, event: 'job_gone' });
+  world.wake.topChanged = true;
+  world.wake.now();
+}

@@ -1,0 +1,257 @@
+// The end of an attempt, in this order: drop folder closed and emptied, result.json, the task moved to the folder that
+// the result names, the claim unlinked. A crash after any of them is finished by the next look: without a result the
+// attempt is judged again from its facts, with one the move is made again.
+import { hostname } from 'node:os';
+import { errnoOf } from '../errors.ts';
+import { ensureFolder, isThere, moveByLink, renameFolder } from '../host/atomic.ts';
+import { wallClock } from '../host/clock.ts';
+import { TICKS_PER_SECOND } from '../host/identity.ts';
+import { type AttemptResult, type Destination, describeExit, type Reason } from '../protocol/result.ts';
+import type { LastWord } from '../protocol/pid-file.ts';
+import type { TaskSpec } from '../protocol/task.ts';
+import { decideRetry } from '../scheduler/retry.ts';
+import { closeDrops, readResult, readTimes, resultsBefore, thinRun, unclaimTask, writeResult } from '../store/runs.ts';
+import { stateOf } from '../store/snapshot.ts';
+import { foldersHolding, readDrop } from '../store/tasks.ts';
+import { clearAfterSync, takeChildren } from './children.ts';
+import { endFamily } from './endings.ts';
+import { rejectDrop, relocate, sameIdText, specFrom } from './intake.ts';
+import type { Attempt } from './job.ts';
+import type { World } from './world.ts';
+
+export type End =
+  | { kind: 'exited'; lastWord: LastWord }
+  /** It was being ended, and is over. */
+  | { kind: 'ended'; lastWord?: LastWord }
+  | { kind: 'lost' }
+  /** It was never handed over: something it needs is missing. */
+  | { kind: 'unstartable'; reason: Reason; message: string };
+
+/** What became of it, before a retry is thought of. */
+interface Verdict {
+  to: Destination;
+  outcome: AttemptResult['outcome'];
+  reason: Reason;
+  message: string;
+  /** It counts against the retry budget, and another attempt may follow. */
+  failed: boolean;
+}
+
+/** How often in a row a task may be lost and tried again without a price. */
+const MAX_LOST_IN_A_ROW = 3;
+
+/** Writes down how an attempt ended and moves its task there. A disk too full for it is tried again at the next look. */
+export function settle(world: World, attempt: Attempt, end: End): void {
+  try {
+    if (closeDrops(attempt.run.layout, renameFolder)) takeChildren(world, attempt, attempt.run.layout.closed, true);
+    const result = resultOf(attempt, end);
+    writeResult(attempt.run.layout, result);
+    conclude(world, attempt, result);
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    world.log.error('an attempt could not be settled; tried again at the next look', {
+      job: attempt.job.name,
+      task: attempt.id,
+      error: (error as Error).message,
+    });
+  }
+}
+
+/** The result is there: do the move that it names. */
+export function finishMove(world: World, attempt: Attempt): void {
+  const result = readResult(attempt.run.layout);
+  if (result !== undefined) conclude(world, attempt, result);
+}
+
+function conclude(world: World, attempt: Attempt, result: AttemptResult): void {
+  const { job, id } = attempt;
+  const moved = moveTo(world, attempt, result.to);
+  unclaimTask(job.layout, id);
+  job.end(attempt);
+  world.looks.delete(attempt);
+  job.summaryDue = true;
+  world.event({
+    job: job.name,
+    task: id,
+    attempt: attempt.run.attempt,
+    event: 'ended',
+    from: 'running',
+    to: result.to,
+    reason: result.reason,
+  });
+  if (result.to === 'succeeded') thinAfterSync(world, attempt);
+  else world.unsynced = true;
+  if (!moved) {
+    relocate(world, job, id); // a person has moved it: the folder wins
+    job.graph.judgeAgain(id);
+  } else {
+    job.graph.move(id, result.to);
+    if (result.retry_at !== undefined) job.graph.delay(id, Date.parse(result.retry_at));
+  }
+  if (result.to === 'cancelled') endFamily(world, job, id);
+}
+
+function thinAfterSync(world: World, attempt: Attempt): void {
+  world.afterSync(() => thinRun(attempt.run.layout));
+  if (isThere(attempt.run.layout.children) || isThere(attempt.run.layout.closed)) clearAfterSync(world, attempt);
+}
+
+/** running/ → the folder, by link and unlink; what somebody put there under the same name meanwhile is rejected. False if it was not in running/. */
+function moveTo(world: World, attempt: Attempt, to: Destination): boolean {
+  const { job, id } = attempt;
+  const from = job.layout.task('running', id);
+  const target = job.layout.task(to, id);
+  let moved = moveByLink(from, target);
+  if (moved === 'no folder') {
+    ensureFolder(job.layout.folder(to));
+    moved = moveByLink(from, target);
+  } else if (moved === 'exists') {
+    rejectDrop(world, job, id, sameIdText(job, id, 'running', target), target);
+    moved = moveByLink(from, target);
+  }
+  return moved === 'moved';
+}
+
+/** It never ran and never will: its task waits again, and no attempt is counted. */
+export function giveBack(world: World, attempt: Attempt): void {
+  const { job, id } = attempt;
+  const wasCancelled = attempt.ending?.reason === 'cancelled' && isThere(job.layout.task('running', id));
+  moveTo(world, attempt, wasCancelled ? 'cancelled' : 'pending');
+  unclaimTask(job.layout, id);
+  job.end(attempt);
+  world.looks.delete(attempt);
+  world.event({ job: job.name, task: id, attempt: attempt.run.attempt, event: 'given_back', reason: 'it never began' });
+  relocate(world, job, id);
+  job.graph.judgeAgain(id);
+}
+
+function resultOf(attempt: Attempt, end: End): AttemptResult {
+  const now = wallClock();
+  const began = end.kind !== 'unstartable';
+  const times = began ? readTimes(attempt.run.layout, now) : undefined;
+  const lastWord = end.kind === 'exited' || end.kind === 'ended' ? end.lastWord : undefined;
+  const finishedAt = lastWord === undefined || times === undefined ? now : times.finishedAt;
+  const verdict = badChild(attempt, verdictOf(attempt, end));
+  const exit = lastWord === undefined ? undefined : describeExit(lastWord.status);
+  const result: AttemptResult = {
+    job: attempt.job.name,
+    task: attempt.id,
+    attempt: attempt.run.attempt,
+    outcome: verdict.outcome,
+    to: verdict.to,
+    reason: verdict.reason,
+    message: verdict.message,
+    exit_code: lastWord?.status ?? null,
+    signal: exit?.signal ?? null,
+    queued_at: iso(attempt.job.graph.get(attempt.id)?.queuedAt),
+    started_at: iso(times?.startedAt),
+    finished_at: iso(finishedAt) as string,
+    duration_s: times === undefined ? null : Math.max(0, Math.round(finishedAt - times.startedAt) / 1000),
+    cpu_s: lastWord === undefined ? null : lastWord.cpuTicks / TICKS_PER_SECOND,
+    max_rss_bytes: attempt.peakRss || null,
+    output_bytes: times?.outputBytes ?? 0,
+    host: hostname(),
+  };
+  if (verdict.failed) retryMaybe(attempt, result, times?.startedAt ?? now, finishedAt);
+  return result;
+}
+
+function iso(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString();
+}
+
+function verdictOf(attempt: Attempt, end: End): Verdict {
+  switch (end.kind) {
+    case 'exited':
+      return exited(end.lastWord.status);
+    case 'ended':
+      return ended(attempt);
+    case 'lost':
+      return lost(attempt);
+    case 'unstartable':
+      return { to: 'failed', outcome: 'failed', reason: end.reason, message: end.message, failed: true };
+  }
+}
+
+function exited(status: number): Verdict {
+  if (status === 0)
+    return { to: 'succeeded', outcome: 'succeeded', reason: 'exit', message: 'it succeeded', failed: false };
+  const { signal, words } = describeExit(status);
+  const reason: Reason =
+    status === 127 ? 'not_found' : status === 126 ? 'not_executable' : signal !== undefined ? 'signal' : 'exit';
+  return { to: 'failed', outcome: 'failed', reason, message: words, failed: true };
+}
+
+function ended(attempt: Attempt): Verdict {
+  const reason = attempt.ending?.reason ?? 'cancelled';
+  const message = attempt.ending?.message ?? 'it was ended';
+  if (reason === 'timeout') return { to: 'failed', outcome: 'failed', reason, message, failed: true };
+  if (reason === 'stopped') return { to: 'pending', outcome: 'cancelled', reason, message, failed: false };
+  const where = stateOf(attempt.job.layout, attempt.id);
+  const to: Destination = where === undefined || where === 'running' || where === 'rejected' ? 'cancelled' : where;
+  return { to, outcome: 'cancelled', reason, message, failed: false };
+}
+
+/** Its runner died without a word, and nothing of it is left: nobody knows how it ended. */
+function lost(attempt: Attempt): Verdict {
+  const message = 'its runner died without leaving an exit status (killed, or the host went down)';
+  const base = { outcome: 'failed', reason: 'lost', failed: false } as const;
+  if (specOf(attempt)?.onLost === 'fail') return { ...base, to: 'failed', message };
+  let inARow = 1;
+  for (const before of resultsBefore(attempt.job.layout, attempt.id, attempt.run.attempt)) {
+    if (before.reason !== 'lost' || before.to !== 'pending') break;
+    inARow += 1;
+  }
+  if (inARow > MAX_LOST_IN_A_ROW)
+    return { ...base, to: 'failed', message: `${message}, for the ${inARow}th time in a row` };
+  return { ...base, to: 'pending', message: `${message}; it is run again (on_lost: retry)` };
+}
+
+/** A child that is no valid task fails the attempt that dropped it, whatever its command said. */
+function badChild(attempt: Attempt, verdict: Verdict): Verdict {
+  if (attempt.badChild === undefined || verdict.to !== 'succeeded') return verdict;
+  return {
+    to: 'failed',
+    outcome: 'failed',
+    reason: 'bad_child',
+    message: `it dropped a child that is no valid task: ${attempt.badChild}`,
+    failed: true,
+  };
+}
+
+/** Another attempt, if the budget since the last final folder allows it. */
+function retryMaybe(attempt: Attempt, result: AttemptResult, startedAt: number, endedAt: number): void {
+  const retry = specOf(attempt)?.retry;
+  if (retry === undefined || retry.max === 0) return;
+  let attempts = 1;
+  let firstStartedAt = startedAt;
+  for (const before of resultsBefore(attempt.job.layout, attempt.id, attempt.run.attempt)) {
+    if (before.to !== 'pending') break;
+    if (before.reason === 'lost' || before.reason === 'stopped') continue;
+    attempts += 1;
+    if (before.started_at !== null) firstStartedAt = Date.parse(before.started_at);
+  }
+  const decision = decideRetry(
+    retry,
+    { reason: result.reason, exitCode: result.exit_code },
+    { attempts, firstStartedAt, endedAt, name: `${result.job}/${result.task}` },
+  );
+  if (decision.retry) {
+    result.to = 'pending';
+    result.retry_at = new Date(decision.at).toISOString();
+    result.message += `; attempt ${attempts} of ${retry.max + 1}, tried again`;
+  } else if (decision.why === 'used up') {
+    result.message += `; it was the last of ${retry.max + 1} attempts`;
+  }
+}
+
+/** The task's text, from memory or from running/. */
+export function specOf(attempt: Attempt): TaskSpec | undefined {
+  if (attempt.spec !== undefined) return attempt.spec;
+  const [state] = foldersHolding(attempt.job.layout, attempt.id);
+  if (state === undefined) return undefined;
+  const drop = readDrop(attempt.job.layout.task(state, attempt.id), new Set([process.getuid?.() ?? 0]));
+  const parsed = drop.kind === 'json' ? specFrom(attempt.job, attempt.id, drop.value) : undefined;
+  if (parsed !== undefined && 'spec' in parsed) attempt.spec = parsed.spec;
+  return attempt.spec;
+}

@@ -1,0 +1,165 @@
+// Starting a task, in this order: run directory, claim, pending/ → running/, read again from there, `run`, hand-over.
+// Each step is undone by the next look if it was the last: a claim without `run` is given back; a `run` without a runner
+// is voided. The text that is judged is the text that runs.
+import { isThere, moveIfFree, overwrite } from '../host/atomic.ts';
+import { monotonic, wallClock } from '../host/clock.ts';
+import type { TaskSpec } from '../protocol/task.ts';
+import { describeProblems } from '../protocol/problems.ts';
+import { RunLayout } from '../protocol/layout.ts';
+import { runName } from '../protocol/names.ts';
+import { membersOf, signalMembers } from '../runner/ending.ts';
+import { renderScript, shellArgv } from '../runner/script.ts';
+import { claimTask, createRun, discardRun, type Run, unclaimTask } from '../store/runs.ts';
+import { foldersHolding, readDrop } from '../store/tasks.ts';
+import { environmentOf, standardInput, Unstartable, workingDirectory } from './environment.ts';
+import { factsOf, rejectDrop, relocate, sameIdText, specFrom } from './intake.ts';
+import type { Attempt, Job } from './job.ts';
+import { settle } from './settle.ts';
+import type { World } from './world.ts';
+
+/** Starts a task if it still may be started; if not, leaves it where it belongs. Hand-overs are sent at the end of the tick. */
+export function start(world: World, job: Job, id: string): void {
+  if (job.attempts.has(id)) return; // claimed; judged again when that attempt is settled
+  const run = createRun(job.layout, id, 1);
+  if (!claimTask(job.layout, id, run.attempt)) {
+    discardRun(run.layout);
+    return;
+  }
+  if (run.attempt > 1 && earlierAttemptLives(world, job, id, run.attempt)) {
+    job.graph.delay(id, wallClock() + EARLIER_AGAIN_MS);
+    return letGo(job, id, run);
+  }
+  const moved = moveIfFree(job.layout.task('pending', id), job.layout.task('running', id));
+  if (moved !== 'moved') {
+    letGo(job, id, run);
+    return relocate(world, job, id);
+  }
+  const spec = readAgain(world, job, id);
+  if (spec === undefined) return letGo(job, id, run);
+  const attempt: Attempt = {
+    job,
+    id,
+    run,
+    spec,
+    peakRss: 0,
+    handedAt: monotonic(),
+    nextLook: monotonic() + FIRST_LOOK_MS,
+  };
+  job.begin(attempt);
+  job.graph.move(id, 'running');
+  job.summaryDue = true;
+  handOver(world, attempt, spec);
+}
+
+const EARLIER_AGAIN_MS = 200;
+/** Most tasks are over by then; the others get a watch on their drop folder. */
+const FIRST_LOOK_MS = 50;
+
+function letGo(job: Job, id: string, run: Run): void {
+  discardRun(run.layout);
+  unclaimTask(job.layout, id);
+}
+
+/** What is left of an earlier attempt is ended first: one attempt of a task at a time. */
+function earlierAttemptLives(world: World, job: Job, id: string, attempt: number): boolean {
+  let lives = false;
+  for (let n = attempt - 1; n >= 1; n--) {
+    const runDir = new RunLayout(`${job.layout.runs}/${runName(id, n)}`).root;
+    const members = membersOf(world.processes(), { runDir });
+    if (members.length === 0) continue;
+    lives = true;
+    signalMembers(members, 'SIGKILL');
+    world.log.warn('ending processes that an earlier attempt left', {
+      job: job.name,
+      task: id,
+      attempt: n,
+      processes: members.length,
+    });
+  }
+  return lives;
+}
+
+/** Reads the task from running/, on one descriptor. What may not start goes back, or to rejected/. */
+function readAgain(world: World, job: Job, id: string): TaskSpec | undefined {
+  const path = job.layout.task('running', id);
+  const other = foldersHolding(job.layout, id).find((state) => state !== 'running');
+  const drop = readDrop(path, world.owners);
+  if (other !== undefined && other !== 'pending') {
+    rejectDrop(world, job, id, sameIdText(job, id, other, path), path);
+    job.graph.forget(id);
+    relocate(world, job, id);
+    return undefined;
+  }
+  const parsed = drop.kind === 'json' ? specFrom(job, id, drop.value) : undefined;
+  if (drop.kind !== 'json' || parsed === undefined || 'problems' in parsed) {
+    const text =
+      drop.kind === 'json' && parsed !== undefined && 'problems' in parsed
+        ? describeProblems(drop.text, path, parsed.problems).join('\n')
+        : undefined;
+    if (text !== undefined || drop.kind === 'refused') {
+      rejectDrop(world, job, id, text ?? `${path}: ${drop.kind === 'refused' ? drop.reason : ''}`, path);
+      if (job.graph.get(id)?.state === 'pending') job.graph.forget(id);
+    } else goBack(world, job, id);
+    return undefined;
+  }
+  const facts = factsOf(id, parsed.spec, drop.queuedAt);
+  const wasDelayed = job.graph.get(id)?.notBefore ?? 0;
+  if (job.graph.readiness(facts).kind !== 'ready' || Math.max(facts.notBefore, wasDelayed) > wallClock()) {
+    goBack(world, job, id); // edited meanwhile
+    return undefined;
+  }
+  return parsed.spec;
+}
+
+function goBack(world: World, job: Job, id: string): void {
+  if (moveIfFree(job.layout.task('running', id), job.layout.task('pending', id)) === 'exists') {
+    const path = job.layout.task('running', id);
+    rejectDrop(world, job, id, `${path}: another file of this id was dropped while it was being started`, path);
+  }
+  job.hint('pending', `${id}.json`);
+}
+
+function handOver(world: World, attempt: Attempt, spec: TaskSpec): void {
+  const { job, id, run } = attempt;
+  try {
+    writeScript(world, attempt, spec);
+  } catch (error) {
+    if (!(error instanceof Unstartable)) throw error;
+    return settle(world, attempt, { kind: 'unstartable', reason: error.reason, message: error.message });
+  }
+  const dir = `jobs/${job.name}/runs/${runName(id, run.attempt)}`;
+  world.event({ job: job.name, task: id, attempt: run.attempt, event: 'started', from: 'pending', to: 'running' });
+  const order = { dir, inode: BigInt(run.inode) };
+  if (spec.onLost === 'fail') world.afterSync(() => handOverLate(world, attempt, order));
+  else world.handovers.push(order);
+}
+
+/** With `on_lost: fail` the claim is on the disk before anything runs; by then it may have been cancelled. */
+function handOverLate(world: World, attempt: Attempt, order: World['handovers'][number]): void {
+  if (attempt.ending !== undefined || !isThere(attempt.job.layout.task('running', attempt.id))) return;
+  attempt.handedAt = monotonic();
+  world.launcher.handOver([order]);
+}
+
+function writeScript(world: World, attempt: Attempt, spec: TaskSpec): void {
+  const { job, id, run } = attempt;
+  const cwd = workingDirectory(world, spec);
+  const environment = environmentOf(world, spec, cwd);
+  const stdin = standardInput(spec, cwd, run.layout.root, overwrite);
+  const text = renderScript({
+    job: job.name,
+    task: id,
+    attempt: run.attempt,
+    stateDir: world.layout.root,
+    runDir: run.layout.root,
+    boot: world.identity.boot,
+    argv: spec.argv ?? shellArgv(spec.shell ?? ''),
+    cwd,
+    setEnv: environment.set,
+    unsetEnv: environment.unset,
+    umask: world.taskUmask,
+    ...(stdin === undefined ? {} : { stdin }),
+    ...(spec.bestEffort ? { nice: 19 } : {}),
+  });
+  overwrite(run.layout.script, text);
+}

@@ -1,0 +1,49 @@
+// Group sync: what the last turns have moved is put on the disk by one syncfs, run by the launcher off the critical path.
+// What must wait for it (unlinking a bundle, thinning an attempt, a hand-over with on_lost: fail) waits here.
+import { monotonic } from '../host/clock.ts';
+import type { World } from './world.ts';
+
+/** Between the end of one sync and the begin of the next, in ms. */
+const PAUSE_MS = 500;
+
+export class GroupSync {
+  private readonly world: World;
+  private underWay: Promise<void> | undefined;
+  private notBefore = 0;
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  /** When a sync that is waited for may begin, in monotonic ms. */
+  get due(): number {
+    return this.world.unsynced && this.underWay === undefined ? this.notBefore : Number.POSITIVE_INFINITY;
+  }
+
+  /** Begins one if something was moved and the pause is over. */
+  maybe(): void {
+    if (monotonic() >= this.due) this.underWay = this.run();
+  }
+
+  /** Syncs what is left, before the daemon goes. */
+  async last(): Promise<void> {
+    await this.underWay;
+    if (this.world.unsynced) await this.run();
+  }
+
+  private async run(): Promise<void> {
+    const { world } = this;
+    const actions = world.takeWhenSynced();
+    world.unsynced = false;
+    try {
+      await world.launcher.sync();
+      for (const action of actions) action();
+    } catch (error) {
+      world.log.warn('a sync failed; tried again', { error: (error as Error).message });
+      for (const action of actions) world.afterSync(action);
+    }
+    this.notBefore = monotonic() + PAUSE_MS;
+    this.underWay = undefined;
+    world.wake.now();
+  }
+}

@@ -1,0 +1,241 @@
+// One turn of the daemon: look, reconcile, plan, apply. Everything in it is a synchronous call, so no other turn comes in
+// between; what takes long stops at a deadline and goes on in the next turn.
+import { statfsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { unless } from '../errors.ts';
+import { isThere, moveIfFree, remove, replaceWhole } from '../host/atomic.ts';
+import { monotonic, wallClock } from '../host/clock.ts';
+import { plan } from '../scheduler/plan.ts';
+import { readParallel, summarise } from '../store/snapshot.ts';
+import { skip } from '../store/tasks.ts';
+import { lookAt, readClaims } from './claims.ts';
+import { beginEnding, ENDING_INTERVAL_MS, endStrays } from './endings.ts';
+import { lookAtUnfinished, noticeChanges, readSettings, relocate, takeIn } from './intake.ts';
+import { findJobs, forgetJob } from './jobs.ts';
+import type { Job } from './job.ts';
+import { errorFields } from './log.ts';
+import { start } from './start.ts';
+import type { World } from './world.ts';
+
+/** How long taking in may keep the loop busy, in ms. */
+const SLICE_MS = 25;
+/** A task that could not be started for trouble with the disk is tried again after this, in ms. */
+const TROUBLE_AGAIN_MS = 1_000;
+
+/** One turn. Gives the monotonic ms until which nothing is to be done unless a hint comes. */
+export function tick(world: World): number {
+  world.forgetProcesses();
+  if (world.wake.topChanged) readTop(world);
+  if (world.wake.takePoll()) lookAround(world);
+  const allTaken = takeEverythingIn(world);
+  lookAtAttempts(world);
+  endStrays(world);
+  for (const job of world.active) guarded(world, job, () => reconcile(world, job));
+  startWhatMay(world);
+  flush(world);
+  return allTaken ? nextDue(world) : 0;
+}
+
+/** Those that hints have named, and those whose time has come. */
+function lookAtAttempts(world: World): void {
+  const now = monotonic();
+  for (const attempt of world.attempts) if (attempt.nextLook <= now) world.looks.add(attempt);
+  const looks = [...world.looks];
+  world.looks.clear();
+  for (const attempt of looks) guarded(world, attempt.job, () => lookAt(world, attempt));
+}
+
+/** The truth, at every poll: all that a hint could have told is looked for. */
+function lookAround(world: World): void {
+  readTop(world);
+  holdWhileDiskIsLow(world);
+  for (const job of [...world.jobs.values()]) {
+    guarded(world, job, () => {
+      if (!job.stillThere()) return forgetJob(world, job);
+      noticeChanges(job);
+      readClaims(world, job);
+      job.settingsDue = true;
+      lookAtSettings(world, job);
+      writeSummary(world, job);
+    });
+  }
+}
+
+function readTop(world: World): void {
+  world.wake.topChanged = false;
+  findJobs(world);
+  const before = [world.paused, world.parallel].join();
+  world.paused = isThere(world.layout.paused);
+  const parallel = readParallel(world.layout.parallel);
+  if (parallel === 'damaged')
+    world.log.warn('a file `parallel` should hold a whole number', { path: world.layout.parallel });
+  else world.parallel = parallel;
+  if ([world.paused, world.parallel].join() !== before) stirAll(world);
+}
+
+export function stirAll(world: World): void {
+  for (const job of world.jobs.values()) job.stir();
+}
+
+/** Takes in what was dropped, edited, moved; false if some of it is left for the next turn. */
+function takeEverythingIn(world: World): boolean {
+  const deadline = monotonic() + SLICE_MS;
+  let all = true;
+  for (const job of world.active) {
+    guarded(world, job, () => {
+      if (job.settingsDue) lookAtSettings(world, job);
+      const done = takeIn(world, job, deadline);
+      job.loaded ||= done;
+      all &&= done;
+    });
+    if (monotonic() > deadline) return false;
+  }
+  return all;
+}
+
+function lookAtSettings(world: World, job: Job): void {
+  job.settingsDue = false;
+  if (!job.stillThere()) return forgetJob(world, job);
+  readSettings(world, job);
+  world.wake.watchJob(job);
+  noticeChanges(job);
+}
+
+/** Brings the folders in line with the graph: what can never start is skipped, what may again comes back. */
+function reconcile(world: World, job: Job): void {
+  if (!job.loaded) return;
+  for (let again = true; again; ) {
+    again = false;
+    for (const id of job.graph.takeRevived()) {
+      again = true;
+      if (moveIfFree(job.layout.task('skipped', id), job.layout.task('pending', id)) === 'moved') {
+        remove(job.layout.reason(id));
+        world.event({
+          job: job.name,
+          task: id,
+          event: 'moved',
+          from: 'skipped',
+          to: 'pending',
+          reason: 'its cause has changed',
+          by: 'daemon',
+        });
+      }
+      relocate(world, job, id);
+    }
+    for (const [id, cause] of job.graph.takeDoomed()) {
+      again = true;
+      const what = `${cause.id} is ${cause.folder}`;
+      const text = `cause: ${cause.folder}/${cause.id}.json\n${what}, and ${id} waits for ${cause.folder === 'succeeded' ? 'it to fail' : 'it to succeed'}.\nIt comes back by itself when ${cause.id} leaves ${cause.folder}/: spoold retry ${job.name}/${cause.id}\n`;
+      if (skip(job.layout, id, text) === 'moved') {
+        job.graph.move(id, 'skipped', cause);
+        job.summaryDue = true;
+        world.event({
+          job: job.name,
+          task: id,
+          event: 'moved',
+          from: 'pending',
+          to: 'skipped',
+          reason: what,
+          by: 'daemon',
+        });
+      } else relocate(world, job, id);
+    }
+  }
+}
+
+/** Fills the free slots, in order. */
+function startWhatMay(world: World): void {
+  const now = wallClock();
+  const slots = world.parallel ?? world.config.maxParallel ?? availableParallelism();
+  const stopped = world.stopping !== undefined || world.paused || world.holding !== undefined;
+  const free = stopped ? 0 : slots - world.attempts.size;
+  const candidates: Job[] = [];
+  for (const job of world.active) {
+    job.free = job.loaded && !stopped ? job.limit - job.attempts.size : 0;
+    if (job.free > 0 && job.peekReady(now) !== undefined) candidates.push(job);
+  }
+  for (const { job, id } of free > 0 ? plan(candidates, free, now) : []) {
+    if (!guarded(world, job, () => start(world, job, id))) job.graph.delay(id, now + TROUBLE_AGAIN_MS);
+  }
+  for (const job of world.active) rest(world, job, now, stopped);
+}
+
+/** A job with nothing to be looked at or started now is left out of the next turns until something stirs it. */
+function rest(world: World, job: Job, now: number, stopped: boolean): void {
+  const due = job.graph.nextDue();
+  if (due === undefined) world.dues.delete(job);
+  else world.dues.set(job, due);
+  if (job.dirty.size > 0 || job.hints.size > 0 || !job.loaded) return;
+  const mayStart = !stopped && job.limit > job.attempts.size && job.peekReady(now) !== undefined;
+  if (!mayStart) world.active.delete(job);
+}
+
+function flush(world: World): void {
+  if (world.handovers.length > 0) {
+    world.launcher.handOver(world.handovers);
+    world.handovers = [];
+  }
+  world.events.flush();
+  world.log.flush();
+  world.wake.forgetEnded();
+}
+
+/** When something is to be done even without a hint, in monotonic ms. */
+function nextDue(world: World): number {
+  let due = world.strays.length > 0 ? monotonic() + ENDING_INTERVAL_MS : Number.POSITIVE_INFINITY;
+  for (const [job, at] of world.dues) {
+    if (at <= wallClock()) job.stir();
+    due = Math.min(due, monotonic() + at - wallClock());
+  }
+  for (const job of world.settling) {
+    const next = lookAtUnfinished(world, job);
+    if (next === undefined) world.settling.delete(job);
+    else due = Math.min(due, next);
+  }
+  for (const attempt of world.attempts) due = Math.min(due, attempt.nextLook);
+  return world.looks.size > 0 || world.wake.topChanged ? 0 : due;
+}
+
+/** Nothing is started on a disk that is nearly full: a task's output would be lost with the daemon's own files. */
+function holdWhileDiskIsLow(world: World): void {
+  const { bytes, inodes } = world.config.minFree;
+  const disk = unless(['ENOSYS', 'EACCES'], () => statfsSync(world.layout.root));
+  if (disk === undefined) return;
+  const free = disk.bavail * disk.bsize;
+  const low =
+    free < bytes
+      ? `${Math.floor(free / 1e6)} MB are free`
+      : disk.files > 0 && disk.ffree < inodes
+        ? `${disk.ffree} inodes are free`
+        : undefined;
+  const holding =
+    low && `the disk is nearly full: ${low}, and min_free asks for ${Math.floor(bytes / 1e6)} MB and ${inodes} inodes`;
+  if (holding === world.holding) return;
+  if (holding === undefined) world.log.info('there is room again: starting tasks');
+  else world.log.warn('nothing new is started', { reason: holding });
+  world.holding = holding;
+  stirAll(world);
+}
+
+function writeSummary(world: World, job: Job): void {
+  if (!job.summaryDue || job.attempts.size > 0 || world.active.has(job)) return;
+  job.summaryDue = false;
+  replaceWhole(job.layout.summary, `${JSON.stringify(summarise(job.layout, wallClock()))}\n`);
+}
+
+/** `stop --kill`: all that runs is ended, and goes back to pending. */
+export function endAll(world: World): void {
+  for (const attempt of world.attempts) beginEnding(world, attempt, 'stopped', 'spoold stop --kill');
+}
+
+/** Trouble in one job is that job's: said, and tried again at the next look. The daemon goes on. */
+function guarded(world: World, job: Job, action: () => void): boolean {
+  try {
+    action();
+    return true;
+  } catch (error) {
+    if (job.stillThere())
+      world.log.error('trouble with a job; tried again at the next look', { job: job.name, ...errorFields(error) });
+    return false;
+  }
+}

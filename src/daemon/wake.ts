@@ -1,0 +1,183 @@
+// What ends the daemon's wait: timers, and hints from the file system. A hint only shortens the wait: all that it would
+// have said is found by the next look. One plain inotify watch per state folder (chokidar would watch every file in it);
+// chokidar where files are few: the folder of jobs, the settings.
+import { type FSWatcher, statSync, watch } from 'node:fs';
+import { basename } from 'node:path';
+import { watch as watchFew } from 'chokidar';
+import { errnoOf, unless } from '../errors.ts';
+import { monotonic } from '../host/clock.ts';
+import type { State } from '../protocol/states.ts';
+import { WATCHED } from './intake.ts';
+import type { Attempt, Job } from './job.ts';
+import type { World } from './world.ts';
+
+interface Watch {
+  watcher: FSWatcher;
+  inode: bigint;
+}
+
+/** A loop that was blocked for longer than this may have lost hints: the kernel's queue overflows without a word. */
+const LAG_MS = 200;
+
+export class Wake {
+  private readonly world: World;
+  private readonly watches = new Map<Job, Map<string, Watch>>();
+  private readonly attempts = new Map<Attempt, FSWatcher[]>();
+  private few: ReturnType<typeof watchFew> | undefined;
+  private wakeUp: (() => void) | undefined;
+  private isAwake = false;
+  /** Monotonic ms of the next full look. */
+  private nextPoll = 0;
+  /** The folder of jobs, or the settings at the top, may have changed. */
+  topChanged = true;
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  /** Ends the wait. */
+  now = (): void => {
+    this.isAwake = true;
+    this.wakeUp?.();
+  };
+
+  /** Has the next tick look at everything. */
+  pollNow(): void {
+    this.nextPoll = 0;
+    this.now();
+  }
+
+  /** True if a full look is due; the next one is then due a poll interval later. */
+  takePoll(): boolean {
+    if (monotonic() < this.nextPoll) return false;
+    this.nextPoll = monotonic() + this.world.config.pollInterval * 1000;
+    return true;
+  }
+
+  /** Waits for a hint, but not past `until` (monotonic ms) or the next full look. */
+  async sleep(until: number): Promise<void> {
+    const due = Math.min(until, this.nextPoll);
+    if (!this.isAwake) {
+      const wait = Math.max(0, due - monotonic());
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, wait);
+        this.wakeUp = () => {
+          clearTimeout(timer);
+          setImmediate(resolve); // hints that are ready now come along
+        };
+      });
+      if (monotonic() - due > LAG_MS && monotonic() > due) this.nextPoll = 0;
+    } else {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    this.wakeUp = undefined;
+    this.isAwake = false;
+  }
+
+  /** Watches the folder of jobs and the few files at the top. */
+  watchTop(): void {
+    const { jobs, config, paused, parallel } = this.world.layout;
+    this.few = watchFew([jobs, config, paused, parallel], {
+      depth: 0,
+      ignoreInitial: true,
+      ignored: (path) => basename(path).startsWith('.') && path !== jobs && !jobs.startsWith(path),
+    });
+    this.few.on('all', () => {
+      this.topChanged = true;
+      this.now();
+    });
+    this.few.on('error', (error) => this.complain(error));
+  }
+
+  /** Arms what is not watched yet of a job, and what was made again since. */
+  watchJob(job: Job): void {
+    const watches = this.watches.get(job) ?? new Map<string, Watch>();
+    this.watches.set(job, watches);
+    this.arm(watches, job.layout.root, (name) => this.jobChanged(job, name));
+    for (const state of WATCHED) {
+      this.arm(watches, job.layout.folder(state), (name, type) => this.folderChanged(job, state, name, type));
+    }
+  }
+
+  forgetJob(job: Job): void {
+    for (const { watcher } of this.watches.get(job)?.values() ?? []) watcher.close();
+    this.watches.delete(job);
+  }
+
+  /** Watches an attempt's drop folder; one that another daemon started also by its PID file, where the end is written. */
+  watchAttempt(attempt: Attempt): void {
+    if (this.attempts.has(attempt)) return;
+    const { pending, pid } = attempt.run.layout;
+    const paths = attempt.handedAt === undefined ? [pending, pid] : [pending];
+    const watchers = paths.flatMap((path) => {
+      const watcher = this.open(path, () => {
+        this.world.looks.add(attempt);
+        this.now();
+      });
+      return watcher === undefined ? [] : [watcher];
+    });
+    this.attempts.set(attempt, watchers);
+  }
+
+  /** Closes the watches of attempts that have ended. */
+  forgetEnded(): void {
+    for (const [attempt, watchers] of this.attempts) {
+      if (attempt.job.attempts.get(attempt.id) === attempt) continue;
+      for (const watcher of watchers) watcher.close();
+      this.attempts.delete(attempt);
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const job of this.watches.keys()) this.forgetJob(job);
+    for (const watchers of this.attempts.values()) for (const watcher of watchers) watcher.close();
+    await this.few?.close();
+  }
+
+  private arm(watches: Map<string, Watch>, path: string, onChange: (name: string | null, type: string) => void): void {
+    const inode = unless('ENOTDIR', () => statSync(path, { bigint: true, throwIfNoEntry: false }))?.ino;
+    const before = watches.get(path);
+    if (before !== undefined && before.inode === inode) return;
+    before?.watcher.close();
+    watches.delete(path);
+    if (inode === undefined) return;
+    const watcher = this.open(path, onChange);
+    if (watcher !== undefined) watches.set(path, { watcher, inode });
+  }
+
+  private open(path: string, onChange: (name: string | null, type: string) => void): FSWatcher | undefined {
+    try {
+      const watcher = watch(path, { persistent: false }, (type, name) => onChange(name, type));
+      watcher.on('error', (error) => this.complain(error));
+      return watcher;
+    } catch (error) {
+      this.complain(error);
+      return undefined;
+    }
+  }
+
+  private jobChanged(job: Job, name: string | null): void {
+    if (name === 'state.json' || name?.startsWith('.')) return;
+    job.settingsDue = true;
+    job.stir();
+    this.now();
+  }
+
+  private folderChanged(job: Job, state: State, name: string | null, type: string): void {
+    if (name === null) job.soil(state);
+    else if (name === state && type === 'change') {
+      job.touched ||= state === 'pending'; // `touch pending`: edits in place are to be read
+      job.soil(state);
+    } else if (name.startsWith('.') && !name.startsWith('.bundle-')) return;
+    else job.hint(state, name);
+    this.now();
+  }
+
+  /** No more watches to be had: the look at every poll does it alone. */
+  private complain(error: unknown): void {
+    if (errnoOf(error) === 'ENOENT') return;
+    this.world.log.warn('a folder cannot be watched; changes are seen at every poll_interval only', {
+      error: (error as Error).message,
+    });
+  }
+}

@@ -1,0 +1,113 @@
+// All that the daemon knows and holds, in one place, handed to each step of a tick. Steps change it and the disk; no
+// step keeps anything of its own.
+import { hostname } from 'node:os';
+import { wallClock } from '../host/clock.ts';
+import { lookAtProcesses, type ProcessIdentity, type ProcessTable } from '../host/identity.ts';
+import type { Config } from '../protocol/config.ts';
+import { type EventLine, formatEvent } from '../protocol/event.ts';
+import type { Layout } from '../protocol/layout.ts';
+import type { Handover, Launcher } from '../runner/launcher.ts';
+import { LineLog } from '../store/events.ts';
+import type { Lock } from '../store/lock.ts';
+import type { Attempt, Job } from './job.ts';
+import type { Log } from './log.ts';
+import type { Wake } from './wake.ts';
+
+/** How the daemon is to stop: leave what runs, wait for it, or end it. */
+export type StopMode = 'now' | 'drain' | 'kill';
+
+/** Processes of an attempt that has no claim any more, to be ended. */
+export interface Stray {
+  runDir: string;
+  /** Monotonic milliseconds of the first TERM. */
+  termAt: number | undefined;
+  /** Only processes that had begun by then (clock ticks): its name may be used again. */
+  before: number;
+  job: string;
+}
+
+export class World {
+  readonly layout: Layout;
+  readonly identity: ProcessIdentity;
+  readonly lock: Lock;
+  readonly log: Log;
+  readonly host = hostname();
+  readonly events: LineLog;
+  readonly jobs = new Map<string, Job>();
+  /** Jobs that the next tick looks at; the others cost it nothing. */
+  readonly active = new Set<Job>();
+  /** Milliseconds since 1970 at which a delayed task of a job is due. */
+  readonly dues = new Map<Job, number>();
+  /** Bundles being spread, by path. */
+  readonly bundles = new Set<string>();
+  /** Environment that commands inherit. */
+  readonly inherited: Readonly<Record<string, string>>;
+  /** umask of tasks: the one the daemon was started with. */
+  readonly taskUmask: number;
+  launcher!: Launcher;
+  wake!: Wake;
+  config: Config;
+  /** Users whose files are run. */
+  owners: ReadonlySet<number>;
+  /** The live attempts of all jobs: their number is bounded by the limits. */
+  readonly attempts = new Set<Attempt>();
+  /** Jobs with drops that do not parse yet. */
+  readonly settling = new Set<Job>();
+  /** Attempts to be looked at in the next turn. */
+  readonly looks = new Set<Attempt>();
+  readonly strays: Stray[] = [];
+  handovers: Handover[] = [];
+  /** Why nothing new is started, in words; undefined: it is. */
+  holding: string | undefined;
+  paused = false;
+  parallel: number | undefined;
+  stopping: StopMode | undefined;
+  /** Attempts whose runner cannot be judged (other host or container) are given this long, in monotonic ms. */
+  unknownIsDeadAt = 0;
+  /** Something was moved since the last group sync began. */
+  unsynced = false;
+  /** To be done once what was moved until now is on the disk. */
+  private whenSynced: (() => void)[] = [];
+  private table: ProcessTable | undefined;
+
+  constructor(
+    parts: Pick<World, 'layout' | 'identity' | 'lock' | 'log' | 'config' | 'inherited' | 'taskUmask' | 'owners'>,
+  ) {
+    this.layout = parts.layout;
+    this.identity = parts.identity;
+    this.lock = parts.lock;
+    this.log = parts.log;
+    this.config = parts.config;
+    this.inherited = parts.inherited;
+    this.taskUmask = parts.taskUmask;
+    this.owners = parts.owners;
+    this.events = new LineLog(this.layout.events);
+  }
+
+  /** Keeps a line for events.ndjson; written at the end of the tick. */
+  event(line: Omit<EventLine, 't'>): void {
+    this.events.add(formatEvent({ t: new Date(wallClock()).toISOString(), ...line }).trimEnd());
+  }
+
+  /** One look through /proc serves everybody in a tick. */
+  processes(): ProcessTable {
+    this.table ??= lookAtProcesses('SPOOLD_RUN_DIR');
+    return this.table;
+  }
+
+  forgetProcesses(): void {
+    this.table = undefined;
+  }
+
+  /** Runs `action` after the next group sync. */
+  afterSync(action: () => void): void {
+    this.unsynced = true;
+    this.whenSynced.push(action);
+  }
+
+  takeWhenSynced(): (() => void)[] {
+    const actions = this.whenSynced;
+    this.whenSynced = [];
+    return actions;
+  }
+}

@@ -1,0 +1,290 @@
+// Every change to a disk goes through here, and every function's name is its guarantee:
+// create… claims a name that nobody else can then claim; publish shows a file whole or not at all; replace… swaps a
+// whole file; move… never lands on top of anything. Calls are synchronous: on local disks they cost less than promises.
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import writeFileAtomic from 'write-file-atomic';
+import { errnoOf, unless } from '../errors.ts';
+
+export type Content = string | Uint8Array;
+const GONE = ['ENOENT', 'ENOTDIR'];
+
+const processTag = randomBytes(4).toString('hex');
+let counter = 0;
+/** A dot name that no other process, thread or call gives: what is not finished yet is called so. */
+export function unfinishedName(hint = 'new'): string {
+  counter += 1;
+  return `.${hint}-${processTag}-${counter.toString(36)}`;
+}
+
+function writeNew(path: string, content: Content, sync: boolean, mode?: number): void {
+  const fd = openSync(path, 'wx', mode ?? 0o666);
+  try {
+    if (mode !== undefined) fchmodSync(fd, mode);
+    let bytes = typeof content === 'string' ? Buffer.from(content) : content;
+    while (bytes.length > 0) bytes = bytes.subarray(writeSync(fd, bytes));
+    if (sync) fsyncSync(fd);
+  } catch (error) {
+    closeSync(fd);
+    unless(GONE, () => unlinkSync(path)); // ours alone: it was made exclusively a moment ago
+    throw error;
+  }
+  closeSync(fd);
+}
+
+/**
+ * Makes a file that was not there. Fails with EEXIST if it was. A reader may see it half written, so it is for
+ * files whose reader takes an incomplete one for absent.
+ */
+export function createExclusive(path: string, content: Content, options: { mode?: number; sync?: boolean } = {}): void {
+  writeNew(path, content, options.sync ?? false, options.mode);
+}
+
+/** Makes a symbolic link that was not there: a claim. False if the name is taken. */
+export function claimLink(target: string, path: string): boolean {
+  return unless('EEXIST', () => (symlinkSync(target, path), true)) ?? false;
+}
+
+/** Gives `existing` a second name, if that name is free: false if it is taken, and nothing is changed. */
+export function linkExclusive(existing: string, name: string): boolean {
+  return unless('EEXIST', () => (linkSync(existing, name), true)) ?? false;
+}
+
+/**
+ * Shows a new file under its name, whole, unless the name is taken (then false, and nothing is changed).
+ * Written under a dot name in the same folder, then linked. With `sync` its data is on the disk before it is seen;
+ * the folder is not synced (`syncFolder`). A crash leaves the dot name.
+ */
+export function publish(path: string, content: Content, options: { sync?: boolean } = {}): boolean {
+  const unfinished = join(dirname(path), unfinishedName());
+  writeNew(unfinished, content, options.sync ?? false);
+  try {
+    return linkExclusive(unfinished, path);
+  } finally {
+    unlinkSync(unfinished);
+  }
+}
+
+/**
+ * Swaps a whole file for another; a crash leaves the one or the other (or a dot name), a power cut maybe neither. For
+ * caches; with `sync` the data is on the disk before it is seen, and only the folder is left to be synced.
+ */
+export function replaceWhole(path: string, content: Content, options: { sync?: boolean } = {}): void {
+  const unfinished = join(dirname(path), unfinishedName());
+  writeNew(unfinished, content, options.sync ?? false);
+  renameSync(unfinished, path);
+}
+
+/** Swaps a whole file for another so that it survives a power cut: data synced, renamed, folder synced. */
+export function replaceDurably(path: string, content: string): void {
+  writeFileAtomic.sync(path, content, { mode: 0o666 & ~process.umask(), fsync: true });
+  syncFolder(dirname(path));
+}
+
+/** Writes a small file over what is there; a reader may see it half written and takes that for absent. One system call less than a rename. */
+export function overwrite(path: string, content: Content): void {
+  const fd = openSync(path, 'w');
+  try {
+    const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+    writeSync(fd, bytes);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export type Moved = 'moved' | 'exists' | 'missing';
+/** `no folder`: there is none to move it into. */
+export type MovedByLink = Moved | 'no folder';
+
+/**
+ * Moves by rename if nothing has the new name. The look and the rename are two calls: somebody who makes that very
+ * name in between, by hand, is overwritten; so this is for names that only the daemon makes.
+ */
+export function moveIfFree(from: string, to: string): Moved {
+  if (isThere(to)) return 'exists';
+  return unless(GONE, () => (renameSync(from, to), 'moved' as const)) ?? 'missing';
+}
+
+/**
+ * Moves a file by link, then unlink: never onto anything, and a crash half way leaves both names of the one file,
+ * which a second call finishes. For files that nobody else renames meanwhile (those under a claim).
+ */
+export function moveByLink(from: string, to: string): MovedByLink {
+  const linked = unless(GONE, () => linkExclusive(from, to));
+  if (linked === undefined) return isThere(from) ? 'no folder' : 'missing';
+  if (!linked && !isSameFile(from, to)) return 'exists';
+  unless(GONE, () => unlinkSync(from));
+  return 'moved';
+}
+
+/**
+ * Moves in one system call that fails if the new name is taken (renameat2 with NOREPLACE, which Node does not have and
+ * `mv` does). A process each: for what a person does by the command line.
+ */
+export function moveNoReplace(from: string, to: string): Moved {
+  if (!isThere(from)) return 'missing';
+  execFileSync('mv', ['-nT', '--', from, to], { stdio: ['ignore', 'ignore', 'pipe'] });
+  return isThere(from) ? 'exists' : 'moved';
+}
+
+/**
+ * Moves many files of one folder to another as `moveNoReplace` does, hundreds by one process. Gives the names that were
+ * moved; the others are gone, or their new name is taken.
+ */
+export function moveAllNoReplace(from: string, to: string, names: readonly string[]): string[] {
+  const moved: string[] = [];
+  for (let at = 0; at < names.length; at += 500) {
+    const some = names.slice(at, at + 500);
+    const taken = new Set(some.filter((name) => isThere(join(to, name))));
+    const paths = some.map((name) => join(from, name));
+    const failure = unlessFailed(() =>
+      execFileSync('mv', ['-nt', to, '--', ...paths], { stdio: ['ignore', 'ignore', 'pipe'] }),
+    );
+    const done = some.filter((name) => !taken.has(name) && !isThere(join(from, name)) && isThere(join(to, name)));
+    // One that is gone makes `mv` fail, and is no failure; that nothing could be moved though it is there is one.
+    if (
+      failure !== undefined &&
+      done.length === 0 &&
+      some.some((name) => !taken.has(name) && isThere(join(from, name)))
+    )
+      throw failure;
+    moved.push(...done);
+  }
+  return moved;
+}
+
+function unlessFailed(action: () => unknown): Error | undefined {
+  try {
+    action();
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
+}
+
+/** Removes a file; no error if it is gone already. True if it was there. */
+export function remove(path: string): boolean {
+  return unless(GONE, () => (unlinkSync(path), true)) ?? false;
+}
+
+/** Removes a folder and all in it; no error if it is gone already. */
+export function removeTree(path: string): void {
+  rmSync(path, { recursive: true, force: true });
+}
+
+/** Removes a folder if it is empty: `removed`, `missing`, or `occupied`. One call, so nothing can slip in. */
+export function removeEmptyFolder(path: string): 'removed' | 'missing' | 'occupied' {
+  try {
+    rmdirSync(path);
+    return 'removed';
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') return 'occupied';
+    if (code === 'ENOENT') return 'missing';
+    throw error;
+  }
+}
+
+/** Renames a folder that only we name. */
+export function renameFolder(from: string, to: string): void {
+  renameSync(from, to);
+}
+
+/** Makes a folder, not its parents. False if the name is taken. */
+export function createFolder(path: string): boolean {
+  return unless('EEXIST', () => (mkdirSync(path), true)) ?? false;
+}
+
+/** Makes a folder and its parents as needed; gives the topmost one that was made, or undefined. */
+export function ensureFolder(path: string): string | undefined {
+  return mkdirSync(path, { recursive: true });
+}
+
+/** What renames and links in this folder have done is on the disk when this returns. */
+export function syncFolder(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** All that was written to the file system that holds `path` is on the disk when this returns: for many files at once. */
+export function syncFileSystem(path: string): void {
+  execFileSync('sync', ['-f', '--', path], { stdio: ['ignore', 'ignore', 'pipe'] });
+}
+
+/** Makes `path` a folder whose own name survives a power cut, and those above it that were missing. */
+export function ensureFolderDurably(path: string): void {
+  const top = ensureFolder(path);
+  if (top === undefined) return;
+  for (let folder = path; folder !== dirname(top); folder = dirname(folder)) syncFolder(folder);
+  syncFolder(dirname(top));
+}
+
+/** True if anything, a dangling link too, has this name. */
+export function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function isSameFile(a: string, b: string): boolean {
+  const one = lstatSync(a, { bigint: true, throwIfNoEntry: false });
+  const other = lstatSync(b, { bigint: true, throwIfNoEntry: false });
+  return one !== undefined && other !== undefined && one.ino === other.ino && one.dev === other.dev;
+}
+
+export type Parsed<T> = { kind: 'ok'; value: T } | { kind: 'missing' } | { kind: 'damaged'; reason: string };
+
+/** Reads a file of ours. Missing and damaged are answers, told apart: what cannot be read is never taken for empty. */
+export function readParsed<T>(path: string, parse: (text: string) => T): Parsed<T> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code !== undefined && GONE.includes(code)) return { kind: 'missing' };
+    return { kind: 'damaged', reason: (error as Error).message };
+  }
+  try {
+    return { kind: 'ok', value: parse(text) };
+  } catch (error) {
+    return { kind: 'damaged', reason: (error as Error).message };
+  }
+}
+
+/** The names in a folder, in no order; an absent folder has none. */
+export function namesIn(folder: string): string[] {
+  return unless(GONE, () => readdirSync(folder)) ?? [];
+}
+
+/**
+ * Removes what a killed writer left in a folder: our dot names, and write-file-atomic's `name.json.<digits>`. Only
+ * what is older than `minAge` seconds by `now` (milliseconds since 1970): younger ones may have a living writer.
+ */
+export function sweepUnfinished(folder: string, now: number, minAge: number): void {
+  for (const name of namesIn(folder)) {
+    if (!/^\.new-[0-9a-f]{8}-[0-9a-z]+$/.test(name) && !/\.json\.\d+$/.test(name)) continue;
+    const path = join(folder, name);
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (stat?.isFile() && now - stat.mtimeMs >= minAge * 1000) remove(path);
+  }
+}

@@ -1,0 +1,187 @@
+// Who a process is, whether it is still that one, and what else runs: all of it read from /proc.
+//
+// A PID alone names nobody, for it is used again. With its start time, the boot, the PID namespace and the host it
+// names one process for ever. Nothing here signals on less than PID and start time.
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { errnoOf, unless } from '../errors.ts';
+
+/** The unit of start times and CPU times in /proc: USER_HZ, 100 on every Linux. */
+export const TICKS_PER_SECOND = 100;
+
+/** Names one process for ever. */
+export interface ProcessIdentity {
+  pid: number;
+  /** Ticks after the host's start (field 22 of /proc/PID/stat). */
+  startTicks: number;
+  /** /proc/sys/kernel/random/boot_id. */
+  boot: string;
+  /** The inode number of the PID namespace. */
+  pidns: string;
+  host: string;
+}
+
+export interface ProcessInfo {
+  pid: number;
+  ppid: number;
+  pgid: number;
+  session: number;
+  /** One letter: R, S, D, T (stopped), Z (zombie), … */
+  state: string;
+  startTicks: number;
+  /** The name of the program, at most 15 bytes of it. */
+  comm: string;
+}
+
+let here: Omit<ProcessIdentity, 'pid' | 'startTicks'> | undefined;
+
+/** This boot, PID namespace and host: what an identity has in common with every other process beside us. */
+function ownPlace(): Omit<ProcessIdentity, 'pid' | 'startTicks'> {
+  here ??= {
+    boot: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+    pidns: readlinkSync('/proc/self/ns/pid').replace(/\D/g, ''),
+    host: hostname().replace(/\s.*/s, '') || '-',
+  };
+  return here;
+}
+
+/** The identity of this process. */
+export function ownIdentity(): ProcessIdentity {
+  const self = readProcess(process.pid);
+  if (self === undefined) throw new Error('/proc does not show this process');
+  return { pid: self.pid, startTicks: self.startTicks, ...ownPlace() };
+}
+
+/** From the five fields PID, STARTTIME, BOOT_ID, PID_NAMESPACE, HOST (more may follow); undefined if they are no identity. */
+export function parseIdentity(fields: readonly string[]): ProcessIdentity | undefined {
+  const [pid = '', start = '', boot = '', pidns = '', host = ''] = fields;
+  if (!/^[1-9]\d{0,9}$/.test(pid) || !/^\d{1,15}$/.test(start) || !boot || !pidns || !host) return undefined;
+  return { pid: Number(pid), startTicks: Number(start), boot, pidns, host };
+}
+
+/** True if `id` was taken on this host since it was started: false is no proof of death where a disk is shared. */
+export function isOfThisBoot(id: ProcessIdentity): boolean {
+  return id.host === ownPlace().host && id.boot === ownPlace().boot;
+}
+
+/**
+ * `alive`: that very process is there, and no zombie. `dead`: it cannot be alive any more, for this host has
+ * started again since, or here, in its own PID namespace, no such process is left. `unknown`: it is, or was, on another
+ * host or in another PID namespace, of which nothing can be seen from here.
+ */
+export function livenessOf(id: ProcessIdentity): 'alive' | 'dead' | 'unknown' {
+  const place = ownPlace();
+  if (id.host !== place.host) return 'unknown';
+  if (id.boot !== place.boot) return 'dead';
+  if (id.pidns !== place.pidns) return 'unknown';
+  return isAlive(id) ? 'alive' : 'dead';
+}
+
+function isAlive(id: { pid: number; startTicks: number }): boolean {
+  const found = readProcess(id.pid);
+  return found !== undefined && found.startTicks === id.startTicks && !isZombie(found);
+}
+
+/** True if the process has ended and only waits to be reaped. */
+export function isZombie(info: ProcessInfo): boolean {
+  return info.state === 'Z' || info.state === 'X';
+}
+
+/** What /proc says of a process now; undefined if there is none. */
+export function readProcess(pid: number): ProcessInfo | undefined {
+  const stat = unless(['ENOENT', 'ESRCH', 'EACCES'], () => readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  return stat === undefined ? undefined : parseStat(stat);
+}
+
+/** The name is in parentheses and may itself hold spaces, parentheses and newlines: it ends at the last `)`. */
+function parseStat(stat: string): ProcessInfo | undefined {
+  const open = stat.indexOf('(');
+  const close = stat.lastIndexOf(')');
+  if (open < 0 || close < open) return undefined;
+  const fields = stat.slice(close + 2).split(' ');
+  return {
+    pid: Number.parseInt(stat, 10),
+    comm: stat.slice(open + 1, close),
+    state: fields[0] ?? '',
+    ppid: Number(fields[1]),
+    pgid: Number(fields[2]),
+    session: Number(fields[3]),
+    startTicks: Number(fields[19]),
+  };
+}
+
+export interface ProcessEntry extends ProcessInfo {
+  /** What the variable asked for was in the process's initial environment; absent if it was not there. */
+  value?: string;
+  /** Where standard output goes, only for a shell or starter without the variable. */
+  stdout?: string;
+}
+
+/** All processes of our user at one moment (as far as one look through a moving /proc is one). */
+export interface ProcessTable {
+  byPid: Map<number, ProcessEntry>;
+}
+
+/** Programs that stand between a runner and its command: what they are about to start shows in their output only. */
+const STARTERS = /^(ba|da|a)?sh$|^busybox$|^setsid$|^env$|^nice$/;
+
+/** One look through /proc: every process of our user, with the value of `variable` in its initial environment. */
+export function lookAtProcesses(variable: string): ProcessTable {
+  const uid = process.getuid?.();
+  const byPid = new Map<number, ProcessEntry>();
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid)) continue;
+    const entry = lookAtProcess(pid, uid, `${variable}=`);
+    if (entry !== undefined) byPid.set(pid, entry);
+  }
+  return { byPid };
+}
+
+function lookAtProcess(pid: number, uid: number | undefined, prefix: string): ProcessEntry | undefined {
+  const owner = ifReadable(() => statSync(`/proc/${pid}`).uid);
+  if (owner === undefined || owner !== uid) return undefined;
+  const entry: ProcessEntry | undefined = readProcess(pid);
+  if (entry === undefined || isZombie(entry)) return entry;
+  const environment = ifReadable(() => readFileSync(`/proc/${pid}/environ`));
+  const value = environment === undefined ? undefined : valueIn(environment, prefix);
+  if (value !== undefined) entry.value = value;
+  else if (STARTERS.test(entry.comm)) {
+    const stdout = ifReadable(() => readlinkSync(`/proc/${pid}/fd/1`));
+    if (stdout !== undefined) entry.stdout = stdout;
+  }
+  return entry;
+}
+
+function valueIn(environment: Buffer, prefix: string): string | undefined {
+  const start = environment.indexOf(prefix) === 0 ? 0 : environment.indexOf(`\0${prefix}`) + 1;
+  if (start === 0 && environment.indexOf(prefix) !== 0) return undefined;
+  const end = environment.indexOf(0, start);
+  return environment.toString('utf8', start + prefix.length, end < 0 ? environment.length : end);
+}
+
+/** Of a process that may end at any moment, or turn out to be somebody else's. */
+function ifReadable<T>(read: () => T): T | undefined {
+  return unless(['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'EINVAL', 'EIO'], read);
+}
+
+/** Signals that very process, its start time checked right before; false if it is gone or not ours to signal. */
+export function signalProcess(id: { pid: number; startTicks: number }, signal: NodeJS.Signals): boolean {
+  return readProcess(id.pid)?.startTicks === id.startTicks && send(id.pid, signal);
+}
+
+/** Signals the whole group that this process leads, its start time checked right before; false as above. */
+export function signalGroup(leader: { pid: number; startTicks: number }, signal: NodeJS.Signals): boolean {
+  return readProcess(leader.pid)?.startTicks === leader.startTicks && send(-leader.pid, signal);
+}
+
+function send(target: number, signal: NodeJS.Signals): boolean {
+  if (Math.abs(target) <= 1) return false;
+  try {
+    return process.kill(target, signal);
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === 'ESRCH' || code === 'EPERM') return false;
+    throw error;
+  }
+}

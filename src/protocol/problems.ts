@@ -1,0 +1,20 @@
+// Problems of a file as its owner reads them: `x.json:3:12: retry.max: expected a whole number ≥ 0, got "three"`.
+// Loaded only to show an error, since it looks at the text again to find lines and columns.
+import { findJsonError, lineAndColumn } from './json.ts';
+import { formatProblem, type Problem } from './validation.ts';
+import { placeName, readText } from './yaml.ts';
+
+export { formatProblem, type Problem } from './validation.ts';
+
+/** One line for each problem, with its place in `text`, which is JSON or YAML. */
+export function describeProblems(text: string, fileName: string, problems: readonly Problem[]): string[] {
+  const read = readText(text, fileName);
+  return read.ok ? read.describe(problems) : problems.map((problem) => `${fileName}: ${formatProblem(problem)}`);
+}
+
+/** Why `text` is no JSON, on one line with its place. `error` is what JSON.parse threw, for what only it knows. */
+export function describeJsonError(text: string, fileName: string, error?: unknown): string {
+  const found = findJsonError(text);
+  if (found !== undefined) return `${placeName(fileName, lineAndColumn(text, found.offset))}: ${found.message}`;
+  return `${fileName}: ${error instanceof Error ? error.message : 'is no JSON'}`;
+}

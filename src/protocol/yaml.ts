@@ -1,0 +1,194 @@
+// Text in YAML or JSON → its value, and a way to say where in the text something is. This is the only file that loads
+// the yaml package, which is slow to load; JSON does not go through it.
+import {
+  isAlias,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  visit,
+  type Document,
+  type Node,
+  type YAMLError,
+} from 'yaml';
+import { findJsonError, lineAndColumn, type Path, placesInJson } from './json.ts';
+import { formatPath, formatProblem, type Problem, quote } from './validation.ts';
+
+/** What the text of a file held. `describe` gives each problem as `file:line:column: key: what is wrong`. */
+export type Read =
+  | { ok: true; value: unknown; describe: (problems: readonly Problem[]) => string[] }
+  | { ok: false; problems: string[] };
+
+const MAX_JSON = 64_000_000;
+const MAX_YAML = 16_000_000;
+/** More than any workflow written by hand has, and far less than an alias bomb makes. */
+const MAX_ALIASES = 10_000;
+const MAX_LINES = 50;
+
+/** Reads JSON if the file's name or its first character says so, YAML otherwise. An empty file is undefined. */
+export function readText(text: string, fileName: string): Read {
+  const plain = text.startsWith('\uFEFF') ? text.slice(1) : text;
+  const isJson = fileName.endsWith('.json');
+  if (plain.length > (isJson ? MAX_JSON : MAX_YAML)) {
+    return {
+      ok: false,
+      problems: [`${fileName}: is too large: at most ${isJson ? '64 MB' : '16 MB of YAML; as JSON it may have 64 MB'}`],
+    };
+  }
+  if (plain.includes('\0')) return { ok: false, problems: [`${fileName}: is no text: it has NUL characters in it`] };
+  if (isJson) return readJson(plain, fileName);
+  if (/^\s*\{/.test(plain)) {
+    const read = readJson(plain, fileName);
+    // Braces may be YAML as well; only what is neither is spoken of, as YAML.
+    if (read.ok || findJsonError(plain) === undefined) return read;
+  }
+  return readYaml(plain, fileName);
+}
+
+function readJson(text: string, fileName: string): Read {
+  const at = (offset: number) => placeName(fileName, lineAndColumn(text, offset));
+  let value: unknown;
+  try {
+    value = text.trim() === '' ? undefined : JSON.parse(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    const { offset, message } = findJsonError(text) ?? { offset: 0, message: error.message };
+    return { ok: false, problems: [`${at(offset)}: ${message}`] };
+  }
+  const { repeated } = placesInJson(text, []);
+  if (repeated !== undefined) return { ok: false, problems: [`${at(repeated.offset)}: ${repeatedKey(repeated.path)}`] };
+  const describe = (problems: readonly Problem[]) => {
+    const { offsetOf } = placesInJson(
+      text,
+      problems.slice(0, MAX_LINES).map(({ path }) => path),
+    );
+    return lines(problems, (path) => at(offsetOf(path)));
+  };
+  return { ok: true, value, describe };
+}
+
+function readYaml(text: string, fileName: string): Read {
+  const counter = new LineCounter();
+  const at = (offset: number) => {
+    const { line, col } = counter.linePos(offset);
+    return placeName(fileName, { line: Math.max(line, 1), column: Math.max(col, 1) });
+  };
+  try {
+    // Unique keys are checked below: the package compares each with each.
+    const document = parseDocument(text, {
+      lineCounter: counter,
+      merge: true,
+      uniqueKeys: false,
+      prettyErrors: false,
+      logLevel: 'error',
+    });
+    const found = syntaxProblems(document, at);
+    if (found.length > 0) return { ok: false, problems: found };
+    const value: unknown = document.contents === null ? undefined : document.toJS({ maxAliasCount: MAX_ALIASES });
+    return { ok: true, value, describe: (problems) => lines(problems, (path) => at(offsetIn(document, path))) };
+  } catch (error) {
+    if (error instanceof ReferenceError)
+      return { ok: false, problems: [`${fileName}: has too many aliases (*name): at most ${MAX_ALIASES}`] };
+    if (error instanceof RangeError) return { ok: false, problems: [`${fileName}: is nested too deeply`] };
+    throw error;
+  }
+}
+
+function lines(problems: readonly Problem[], place: (path: Path) => string): string[] {
+  const all = problems.slice(0, MAX_LINES).map((problem) => `${place(problem.path)}: ${formatProblem(problem)}`);
+  if (problems.length > MAX_LINES) all.push(`… and ${problems.length - MAX_LINES} more`);
+  return all;
+}
+
+export function placeName(fileName: string, { line, column }: { line: number; column: number }): string {
+  return `${fileName}:${line}:${column}`;
+}
+
+const repeatedKey = (path: Path) => `${formatPath(path)}: this key is there twice; keep one`;
+
+const MAX_SYNTAX = 10;
+
+/** The first of each place: what follows from it in the same place says nothing new. */
+function syntaxProblems(document: Document, at: (offset: number) => string): string[] {
+  const errors = [...document.errors, ...document.warnings];
+  // The package reports its own RangeError as an error of the text.
+  if (errors.some(({ message }) => message.startsWith('Maximum call stack'))) throw new RangeError('too deep');
+  const found = new Map<string, string>();
+  for (const error of errors) {
+    const place = at(error.pos[0]);
+    if (!found.has(place)) found.set(place, `${place}: ${yamlProblem(error)}`);
+  }
+  return [...found.values(), ...contentProblems(document, at)].slice(0, MAX_SYNTAX);
+}
+
+const YAML_WORDS: Readonly<Record<string, string>> = {
+  TAB_AS_INDENT: 'a tab; YAML is indented by spaces',
+  MULTIPLE_DOCS: 'a second document begins here (---); a file holds one',
+  TAG_RESOLVE_FAILED: 'a tag (!name) that means nothing here',
+};
+
+function yamlProblem({ code, message }: YAMLError): string {
+  return YAML_WORDS[code] ?? `this is no YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
+}
+
+/** What the package finds late or not at all: keys that are there twice, aliases and merges (<<) of nothing. */
+function contentProblems(document: Document, at: (offset: number) => string): string[] {
+  const found: string[] = [];
+  const anchors = new Map<string, unknown>();
+  const target = (node: unknown) => (isAlias(node) ? anchors.get(node.source) : node);
+  const complain = (node: unknown, message: string) => found.push(`${at(startOf(node) ?? 0)}: ${message}`);
+  visit(document, {
+    Value(_, node) {
+      if (node.anchor !== undefined) anchors.set(node.anchor, node);
+    },
+    Alias(_, alias, around) {
+      const named = anchors.get(alias.source);
+      if (named === undefined) complain(alias, `there is no &${alias.source} above for this alias`);
+      else if ((around as readonly unknown[]).includes(named)) complain(alias, 'this alias lies inside what it names');
+    },
+    Map(_, map) {
+      if (map.anchor !== undefined) anchors.set(map.anchor, map);
+      const keys = new Set<string>();
+      for (const { key, value } of map.items) {
+        if (!isScalar(key)) continue;
+        const name = String(key.value);
+        if (keys.has(name)) complain(key, `${quote(name)}: this key is there twice; keep one`);
+        keys.add(name);
+        const merged = target(value);
+        const all = isSeq(merged) ? merged.items : [merged];
+        if (isMerge(key.value) && !all.every((one) => isMap(target(one))))
+          complain(key, '<< takes a map, or aliases of maps');
+      }
+    },
+  });
+  return found;
+}
+
+const isMerge = (key: unknown) => key === '<<' || (typeof key === 'symbol' && key.description === '<<');
+
+/** Where the key or the list entry that `path` names begins, or the nearest thing around it. */
+function offsetIn(document: Document, path: Path): number {
+  let node: unknown = document.contents;
+  let offset = startOf(node) ?? 0;
+  for (const step of path) {
+    if (isAlias(node)) node = node.resolve(document);
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(step));
+      if (pair === undefined) break;
+      offset = startOf(pair.key) ?? offset;
+      node = pair.value;
+    } else if (isSeq(node) && typeof step === 'number') {
+      const item: unknown = node.items[step];
+      offset = startOf(isPair(item) ? item.key : item) ?? offset;
+      node = item;
+    } else break;
+  }
+  return offset;
+}
+
+function startOf(node: unknown): number | undefined {
+  return isNode(node) ? (node as Node).range?.[0] : undefined;
+}

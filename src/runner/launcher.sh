@@ -1,0 +1,141 @@
+#!/bin/sh
+# The launcher: forks one runner per attempt, so that the daemon never forks and is not the parent of the work.
+#
+#   launcher.sh DIALECT UMASK BOOT_ID PID_NAMESPACE HOST     started once, in its own session, in the state directory
+#
+#   in    run RUNDIR INODE        fork a runner for this attempt
+#         sync TOKEN              sync the file system of the state directory, in the background
+#   out   done RUNDIR             that runner has ended, with or without having run anything
+#         synced TOKEN
+#
+# At the end of its input it goes; runners stay until their commands have ended. A runner leaves in its run directory
+#   pid           line 1, before anything else: PID STARTTIME BOOT_ID PID_NAMESPACE HOST INODE
+#                 its last word, once the command has ended and its group is empty: exited STATUS CPUTICKS .
+#   output.log    made exclusively after line 1 and before the command: whoever makes it first decides if it runs
+# A crash between any two steps leaves a pid file without a last word and a runner that is provably dead.
+#
+# Dialects: `bash` (5 or later) makes process groups by `set -m`, two forks and one exec an attempt. `posix` (dash,
+# busybox) has only `setsid`: runners stay in the launcher's group, and commands begin with SIGINT and SIGQUIT ignored
+# where `env` cannot undo what POSIX demands of a background command.
+#
+# All of it is one group command, read whole before it starts: an upgrade in place does not disturb it.
+{
+dialect=$1 umask=$2 host="$3 $4 $5"
+umask "$umask"
+set -f
+exec 3<&0 </dev/null
+case $dialect in
+  bash) set -m ;;
+  *) env --default-signal=INT,QUIT true 2>/dev/null && defaults='env --default-signal=INT,QUIT' || defaults= ;;
+esac
+
+runner() {
+  command='' stop=''
+  trap 'forward HUP' HUP; trap 'forward INT' INT; trap 'forward QUIT' QUIT; trap 'forward TERM' TERM
+  trap 'hit=1' USR1 USR2 PIPE ALRM VTALRM PROF XCPU XFSZ
+  if cd "./$1" && begin "$2"; then
+    await
+    last_word
+  fi
+  printf 'done %s\n' "$1"
+  exit 0
+}
+
+# Claims the attempt and starts its command; fails, having run nothing, if anything is not as it should be.
+begin() {
+  read -r pid _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ start _ </proc/self/stat || return
+  set -C
+  printf '%s\n' "$pid $start $host $1" >pid || return
+  printf '' >output.log || return
+  case $dialect in
+    bash) set -m; . ./run >>output.log 2>&1 & ;;
+    *) setsid $defaults sh ./run >>output.log 2>&1 & ;;
+  esac
+  command=$!
+  [ -z "$stop" ] || forward "$stop"
+}
+
+# To the command's group; singly while a `setsid` has not made the group yet.
+forward() {
+  hit=1 stop=$1
+  [ -n "$command" ] || return 0
+  kill -s "$1" -- "-$command" || kill -s "$1" "$command"
+  kill -s CONT -- "-$command"
+}
+
+# Sets `status` and `ticks`, and leaves nothing of the command's group.
+await() {
+  while :; do
+    hit=''
+    # Without -f, bash takes a stopped command for an ended one.
+    case $dialect in
+      bash) wait -f "$command" ;;
+      *) wait "$command" ;;
+    esac
+    status=$?
+    [ -n "$hit" ] || break
+    # A trap cut the wait short. bash has the status for whoever asks again, others have it only until they gave it.
+    [ "$dialect" = bash ] || kill -s 0 "$command" || break
+  done
+  read -r _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ user system _ </proc/self/stat
+  ticks=$((user + system))
+  if kill -s 0 -- "-$command"; then
+    kill -s TERM -- "-$command"
+    kill -s CONT -- "-$command"
+    patience 20 || kill -s KILL -- "-$command"
+    patience 10
+  fi
+}
+
+# Waits at most $1 tenths of a second for the command's group to end.
+patience() {
+  left=$1
+  while group_lives; do
+    [ "$left" -gt 0 ] || return
+    left=$((left - 1))
+    command -p sleep 0.1 || { command -p sleep 1; left=$((left - 9)); }
+  done
+}
+
+# True if the command's group has a member that is no zombie: one whose parent does not reap keeps a group for ever.
+group_lives() {
+  kill -s 0 -- "-$command" || return
+  set +f
+  for stat in /proc/[0-9]*/stat; do
+    read -r stat <"$stat" || continue
+    case ${stat##*) } in [ZX]*) continue ;; esac
+    set -f
+    set -- ${stat##*) }
+    [ "$3" != "$command" ] || return 0
+  done
+  set -f
+  return 1
+}
+
+# Tried until it fits, or nobody is left to read it. A second try begins a line of its own: what got through of
+# the first one lacks its closing full stop, so it never passes for a last word.
+last_word() {
+  before=''
+  while [ -f pid ]; do
+    printf "$before"'exited %s %s .\n' "$status" "$ticks" >>pid && break
+    before='\n'
+    command -p sleep 1
+  done
+}
+
+flush() {
+  command -p sync -f . || command -p sync
+  printf 'synced %s\n' "$1"
+  exit 0
+}
+
+while read -r order argument inode <&3; do
+  case $order in
+    run) runner "$argument" "$inode" 3<&- & ;;
+    sync) flush "$argument" 3<&- & ;;
+  esac
+  # Elsewhere than in bash, zombies stay until the job table is looked at.
+  [ "$dialect" = bash ] || jobs >/dev/null
+done
+exit 0
+}

@@ -1,0 +1,59 @@
+// Lines appended to a file that rotates: `events.ndjson` (what happened) and `daemon.log` (what the daemon says).
+// Several lines go in one O_APPEND write, so lines of many writers never mix; a power cut may lose the last ones.
+// Telemetry only: nothing is ever decided by reading them.
+import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
+import { errnoOf } from '../errors.ts';
+
+const ROTATE_AT_BYTES = 64 * 1024 * 1024;
+
+/** A file of lines that is renamed to `<path>.1` (one generation) when it grows over 64 MB. A failure to write is counted, never thrown: a full disk must not stop the daemon. */
+export class LineLog {
+  private readonly path: string;
+  private fd: number | undefined;
+  private size = 0;
+  private waiting: string[] = [];
+  /** Lines that could not be written. */
+  lost = 0;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Keeps a line for the next `flush`. */
+  add(line: string): void {
+    this.waiting.push(line);
+  }
+
+  /** Writes the lines kept, in one call. */
+  flush(): void {
+    if (this.waiting.length === 0) return;
+    const lines = this.waiting;
+    this.waiting = [];
+    try {
+      this.fd ??= this.open();
+      this.size += writeSync(this.fd, `${lines.join('\n')}\n`);
+      if (this.size > ROTATE_AT_BYTES) this.rotate();
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+      this.lost += lines.length;
+      this.close();
+    }
+  }
+
+  close(): void {
+    if (this.fd === undefined) return;
+    closeSync(this.fd);
+    this.fd = undefined;
+  }
+
+  private open(): number {
+    const fd = openSync(this.path, 'a', 0o600);
+    this.size = fstatSync(fd).size;
+    return fd;
+  }
+
+  private rotate(): void {
+    this.close();
+    renameSync(this.path, `${this.path}.1`);
+  }
+}

@@ -1,0 +1,195 @@
+// One daemon per directory. Three things must agree: an abstract socket named by the directory (which `kill -9` frees at
+// once, so starting again never waits), the lock folder with its age (which also holds across containers and hosts), and
+// the identity in daemon.json (which tells a dead holder from a living one). Taking over happens only under the socket.
+import { statSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import lockfile from 'proper-lockfile';
+import { errnoOf } from '../errors.ts';
+import { readParsed, removeEmptyFolder, replaceDurably } from '../host/atomic.ts';
+import { livenessOf, type ProcessIdentity } from '../host/identity.ts';
+import type { Layout } from '../protocol/layout.ts';
+
+/** Milliseconds without a sign of life after which a lock whose holder cannot be judged by its identity is old. */
+export const LOCK_STALE_MS = 30_000;
+const LOCK_UPDATE_MS = 5_000;
+
+/** The content of daemon.json. */
+export interface DaemonRecord {
+  identity: ProcessIdentity;
+  /** Inode of the state directory: a copied daemon.json speaks of another directory. */
+  directory: string;
+  version: string;
+  started_at: string;
+  heartbeat_at: string;
+  /** It serves: recovery is over. */
+  serving: boolean;
+  /** It was asked to stop, and how. */
+  stopping?: 'drain' | 'kill' | 'now';
+  /** Why it starts nothing new, if so, in words. */
+  holding?: string;
+  /** max_parallel in force. */
+  max_parallel?: number;
+}
+
+export type DaemonState =
+  | { kind: 'running'; record: DaemonRecord }
+  | { kind: 'elsewhere'; record: DaemonRecord }
+  | { kind: 'stopped'; record?: DaemonRecord };
+
+/** Who serves the directory, judged from its files alone. `elsewhere`: another host or container, by the age of the lock. */
+export function daemonOf(layout: Layout): DaemonState {
+  const read = readDaemonRecord(layout);
+  if (read === undefined || read.directory !== inodeOf(layout.root)) return { kind: 'stopped' };
+  switch (livenessOf(read.identity)) {
+    case 'alive':
+      return { kind: 'running', record: read };
+    case 'unknown':
+      return lockAge(layout) < LOCK_STALE_MS ? { kind: 'elsewhere', record: read } : { kind: 'stopped', record: read };
+    default:
+      return { kind: 'stopped', record: read };
+  }
+}
+
+function readDaemonRecord(layout: Layout): DaemonRecord | undefined {
+  const read = readParsed(layout.daemon, (text) => JSON.parse(text) as DaemonRecord);
+  return read.kind === 'ok' && typeof read.value?.identity?.pid === 'number' ? read.value : undefined;
+}
+
+function inodeOf(path: string): string {
+  return String(statSync(path, { bigint: true }).ino);
+}
+
+/** Milliseconds since the lock's holder last touched it; infinite if there is no lock. */
+function lockAge(layout: Layout): number {
+  const stat = statSync(layout.lock, { throwIfNoEntry: false });
+  return stat === undefined ? Number.POSITIVE_INFINITY : Date.now() - stat.mtimeMs;
+}
+
+export class Lock {
+  /** The lock was older than its staleness and its holder could not be judged: its attempts may be called lost. */
+  readonly takenByAge: boolean;
+  private readonly layout: Layout;
+  private readonly socket: Server | undefined;
+  private readonly release: () => Promise<void>;
+  private record: DaemonRecord;
+
+  constructor(
+    layout: Layout,
+    record: DaemonRecord,
+    takenByAge: boolean,
+    socket: Server | undefined,
+    release: () => Promise<void>,
+  ) {
+    this.layout = layout;
+    this.record = record;
+    this.takenByAge = takenByAge;
+    this.socket = socket;
+    this.release = release;
+  }
+
+  /** Rewrites daemon.json. */
+  publish(change: Partial<DaemonRecord>): void {
+    this.record = { ...this.record, ...change };
+    replaceDurably(this.layout.daemon, `${JSON.stringify(this.record, null, 2)}\n`);
+  }
+
+  /** False if daemon.json names another process: somebody has taken our place, and not a byte more may be written. */
+  isOurs(): boolean {
+    const read = readDaemonRecord(this.layout);
+    const own = this.record.identity;
+    return (
+      read !== undefined &&
+      read.identity.pid === own.pid &&
+      read.identity.startTicks === own.startTicks &&
+      read.identity.pidns === own.pidns &&
+      read.identity.host === own.host
+    );
+  }
+
+  /** Gives the directory back. */
+  async free(): Promise<void> {
+    await this.release().catch(() => undefined);
+    this.socket?.close();
+  }
+}
+
+export type LockAttempt = { kind: 'held'; lock: Lock } | { kind: 'busy'; record?: DaemonRecord };
+
+/**
+ * Takes the directory, or says who has it. A holder that is known to be dead is replaced at once; one that cannot be
+ * judged (another host or container) only when its lock is LOCK_STALE_MS old, which this waits for.
+ * `onLost` is called when the lock turns out to be somebody else's: stop writing at once.
+ */
+export async function acquireLock(
+  layout: Layout,
+  identity: ProcessIdentity,
+  version: string,
+  now: () => string,
+  onLost: (reason: string) => void,
+): Promise<LockAttempt> {
+  const socket = await bindSocket(layout.root);
+  if (socket === 'taken') return busy(layout);
+  let takenByAge = false;
+  for (;;) {
+    const release = await tryLock(layout, onLost);
+    if (release !== undefined) {
+      const directory = inodeOf(layout.root);
+      const record: DaemonRecord = {
+        identity,
+        directory,
+        version,
+        started_at: now(),
+        heartbeat_at: now(),
+        serving: false,
+      };
+      const lock = new Lock(layout, record, takenByAge, socket, release);
+      lock.publish({});
+      return { kind: 'held', lock };
+    }
+    const holder = daemonOf(layout);
+    if (holder.kind === 'running') {
+      socket?.close();
+      return busy(layout);
+    }
+    if (holder.kind === 'stopped' && holder.record !== undefined && livenessOf(holder.record.identity) !== 'unknown') {
+      removeEmptyFolder(layout.lock); // its holder is dead, and the socket keeps every other taker away
+      continue;
+    }
+    takenByAge = true;
+    await new Promise((done) => setTimeout(done, 500));
+  }
+}
+
+function busy(layout: Layout): LockAttempt {
+  const holder = daemonOf(layout);
+  return holder.record === undefined ? { kind: 'busy' } : { kind: 'busy', record: holder.record };
+}
+
+async function tryLock(layout: Layout, onLost: (reason: string) => void): Promise<(() => Promise<void>) | undefined> {
+  try {
+    return await lockfile.lock(layout.root, {
+      lockfilePath: layout.lock,
+      realpath: false,
+      stale: LOCK_STALE_MS,
+      update: LOCK_UPDATE_MS,
+      onCompromised: (error) => onLost(error.message),
+    });
+  } catch (error) {
+    if (errnoOf(error) === 'ELOCKED') return undefined;
+    throw error;
+  }
+}
+
+/** Abstract sockets are Linux's; elsewhere the lock's age alone decides. */
+function bindSocket(root: string): Promise<Server | 'taken' | undefined> {
+  if (process.platform !== 'linux') return Promise.resolve(undefined);
+  const { dev, ino } = statSync(root, { bigint: true });
+  return new Promise((resolve) => {
+    const server = createServer((connection) => connection.destroy());
+    server.once('error', (error) => resolve(errnoOf(error) === 'EADDRINUSE' ? 'taken' : undefined));
+    server.listen(`\0spoold/${dev}/${ino}`, () => {
+      server.unref();
+      resolve(server);
+    });
+  });
+}

@@ -1,0 +1,181 @@
+// Attempts on the disk. Making one: mkdir runs/x.N, then the claim running/x.run by symlink (never replaced, unlinked
+// last). Whatever of pid, ending and result.json is not whole counts as absent. Voiding is one link(2), which needs no
+// space and excludes the runner as the runner excludes it.
+import { lstatSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { errnoOf, unless } from '../errors.ts';
+import {
+  claimLink,
+  createFolder,
+  isThere,
+  linkExclusive,
+  overwrite,
+  readParsed,
+  remove,
+  removeEmptyFolder,
+} from '../host/atomic.ts';
+import { type JobLayout, RunLayout } from '../protocol/layout.ts';
+import { parseRunName, runName } from '../protocol/names.ts';
+import { parsePidFile, type PidFile } from '../protocol/pid-file.ts';
+import { type AttemptResult, parseResult } from '../protocol/result.ts';
+
+export interface Run {
+  /** From 1. */
+  attempt: number;
+  layout: RunLayout;
+  inode: string;
+}
+
+/** Makes the run directory of the next attempt, with its drop folder. `from` is a number that may be free. */
+export function createRun(job: JobLayout, id: string, from: number): Run {
+  for (let attempt = Math.max(1, from); ; attempt++) {
+    const layout = job.run(id, attempt);
+    if (!createFolder(layout.root)) continue;
+    createFolder(layout.pending);
+    return { attempt, layout, inode: inodeOf(layout) };
+  }
+}
+
+/** Removes a run directory that was never handed over. */
+export function discardRun(run: RunLayout): void {
+  for (const file of [run.script, run.stdin]) remove(file);
+  removeEmptyFolder(run.pending);
+  unless(['ENOTEMPTY', 'EEXIST'], () => removeEmptyFolder(run.root));
+}
+
+/** Claims a task for an attempt. False if another claim stands. */
+export function claimTask(job: JobLayout, id: string, attempt: number): boolean {
+  return claimLink(join('..', 'runs', runName(id, attempt)), job.claim(id));
+}
+
+/** Ends a claim. */
+export function unclaimTask(job: JobLayout, id: string): void {
+  remove(job.claim(id));
+}
+
+/** The attempt that a claim names, or undefined where there is no claim. */
+export function claimedAttempt(job: JobLayout, id: string): number | undefined {
+  const target = unless(['ENOENT', 'EINVAL', 'ENOTDIR'], () => readlinkSync(job.claim(id)));
+  if (target === undefined) return undefined;
+  const parsed = parseRunName(basename(target));
+  return parsed?.task === id ? parsed.attempt : undefined;
+}
+
+/** An attempt that exists, or undefined. */
+export function findRun(job: JobLayout, id: string, attempt: number): Run | undefined {
+  const layout = job.run(id, attempt);
+  return isThere(layout.root) ? { attempt, layout, inode: inodeOf(layout) } : undefined;
+}
+
+function inodeOf(layout: RunLayout): string {
+  return String(statSync(layout.root, { bigint: true }).ino);
+}
+
+/** What the file `ending` says: why the attempt is being ended, written before anything is signalled. */
+export interface Ending {
+  reason: 'timeout' | 'cancelled' | 'deleted' | 'stopped' | 'bad_child' | 'moved';
+  /** In words, for the result. */
+  message: string;
+  /** Milliseconds since 1970. */
+  at: number;
+}
+
+export function writeEnding(run: RunLayout, ending: Ending): boolean {
+  return (
+    unless(
+      ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'ENOENT'],
+      () => (overwrite(run.ending, `${JSON.stringify(ending)}\n`), true),
+    ) ?? false
+  );
+}
+
+export function readEnding(run: RunLayout): Ending | undefined {
+  const read = readParsed(run.ending, (text) => JSON.parse(text) as Ending);
+  return read.kind === 'ok' && typeof read.value?.reason === 'string' ? read.value : undefined;
+}
+
+export function readPidFile(run: RunLayout): PidFile {
+  const text = unless(['ENOENT', 'ENOTDIR'], () => readFileSync(run.pid, 'utf8'));
+  return text === undefined ? {} : parsePidFile(text);
+}
+
+export function readResult(run: RunLayout): AttemptResult | undefined {
+  const text = unless(['ENOENT', 'ENOTDIR'], () => readFileSync(run.result, 'utf8'));
+  return text === undefined || text === '' ? undefined : parseResult(text);
+}
+
+/** A reader takes half a result for none, so that a crash here is followed by settling once more. */
+export function writeResult(run: RunLayout, result: AttemptResult): void {
+  overwrite(run.result, `${JSON.stringify(result)}\n`);
+}
+
+/** True if the attempt may never run: output.log is the very file `run`. */
+export function isVoid(run: RunLayout): boolean {
+  const output = lstatSync(run.output, { bigint: true, throwIfNoEntry: false });
+  if (output === undefined || output.nlink < 2n) return false;
+  const script = lstatSync(run.script, { bigint: true, throwIfNoEntry: false });
+  return script !== undefined && script.ino === output.ino && script.dev === output.dev;
+}
+
+/** Keeps an attempt that was handed over from ever running. False if it has begun after all: look again. */
+export function voidRun(run: RunLayout): boolean {
+  return linkExclusive(run.script, run.output);
+}
+
+export interface RunTimes {
+  /** Milliseconds since 1970. */
+  startedAt: number;
+  finishedAt: number;
+  outputBytes: number;
+}
+
+/** When the runner began (the birth of its PID file) and said its last word (the last change of it), and how much was printed. */
+export function readTimes(run: RunLayout, fallback: number): RunTimes {
+  const pid = unless('ENOTDIR', () => statSync(run.pid, { throwIfNoEntry: false }));
+  const output = unless('ENOTDIR', () => lstatSync(run.output, { throwIfNoEntry: false }));
+  const finishedAt = pid?.mtimeMs ?? fallback;
+  const birth = pid?.birthtimeMs || output?.birthtimeMs || finishedAt;
+  return { startedAt: Math.min(birth, finishedAt), finishedAt, outputBytes: output?.size ?? 0 };
+}
+
+/** The results of earlier attempts, latest first, until `enough` says so; attempts without one are passed over. */
+export function* resultsBefore(job: JobLayout, id: string, attempt: number): IterableIterator<AttemptResult> {
+  for (let n = attempt - 1; n >= 1; n--) {
+    const result = readResult(job.run(id, n));
+    if (result !== undefined) yield result;
+  }
+}
+
+/** Attempts of a task that are on the disk, first one first. Numbers that were given back or pruned are passed over, as far as 16 in a row. */
+export function runsOf(job: JobLayout, id: string): Run[] {
+  const runs: Run[] = [];
+  for (let attempt = 1, absent = 0; absent < 16; attempt++) {
+    const run = findRun(job, id, attempt);
+    absent = run === undefined ? absent + 1 : 0;
+    if (run !== undefined) runs.push(run);
+  }
+  return runs;
+}
+
+/** Removes of a succeeded attempt what says nothing any more: its script, its input, an empty log. */
+export function thinRun(run: RunLayout): void {
+  remove(run.script);
+  remove(run.stdin);
+  const output = lstatSync(run.output, { throwIfNoEntry: false });
+  if (output?.size === 0) remove(run.output);
+}
+
+/**
+ * Closes an attempt's drop folder, so that nothing more can be dropped: it is removed if it is empty, else renamed
+ * away. True if there is something in the closed one to take in.
+ */
+export function closeDrops(run: RunLayout, move: (from: string, to: string) => void): boolean {
+  if (removeEmptyFolder(run.pending) === 'occupied') {
+    try {
+      move(run.pending, run.closed);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    }
+  }
+  return isThere(run.closed);
+}

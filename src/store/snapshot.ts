@@ -1,0 +1,78 @@
+// What a state directory holds, for those who only look: jobs, counts, where a task lies. Counts come from state.json
+// where the folder has not changed since (its mtime, in nanoseconds, agrees) and by reading the names otherwise, so a
+// count is never older than the look and 400,000 finished tasks need not be listed again.
+import { statSync } from 'node:fs';
+import { unless } from '../errors.ts';
+import { isThere, namesIn, readParsed } from '../host/atomic.ts';
+import type { JobLayout, Layout } from '../protocol/layout.ts';
+import { isName, taskIdOf } from '../protocol/names.ts';
+import { STATES, type State } from '../protocol/states.ts';
+
+export type Counts = Record<State | 'held', number>;
+
+/** The content of a job's state.json: a cache that anybody may delete. */
+export interface Summary {
+  counts: Counts;
+  /** ISO 8601, UTC. */
+  updated_at: string;
+  /** Folder → its mtime in nanoseconds when it was counted, or `busy` where it changed too lately to be trusted. */
+  counted: Partial<Record<State, string>>;
+}
+
+/** Names of the jobs, sorted. */
+export function jobNames(layout: Layout): string[] {
+  return namesIn(layout.jobs).filter(isName).sort();
+}
+
+const FOLDER_SETTLES_AFTER_MS = 2_000;
+
+/** Counts the tasks of a job by state. `now` in milliseconds since 1970. */
+export function summarise(job: JobLayout, now: number): Summary {
+  const cached = readParsed(job.summary, (text) => JSON.parse(text) as Summary);
+  const before = cached.kind === 'ok' && typeof cached.value?.counts === 'object' ? cached.value : undefined;
+  const counts = {} as Counts;
+  const counted: Summary['counted'] = {};
+  for (const state of STATES) {
+    const stat = unless('ENOTDIR', () => statSync(job.folder(state), { bigint: true, throwIfNoEntry: false }));
+    const mtime = stat === undefined ? 'none' : String(stat.mtimeNs);
+    // A clock of the file system may tick as slowly as every few ms: a folder changed just now may change again unseen.
+    const settled = stat === undefined || now - Number(stat.mtimeMs) > FOLDER_SETTLES_AFTER_MS;
+    if (before?.counted?.[state] === mtime) {
+      counts[state] = before.counts[state];
+      if (state === 'pending') counts.held = before.counts.held;
+    } else {
+      const names = namesIn(job.folder(state));
+      counts[state] = names.reduce((n, name) => n + (taskIdOf(name) === undefined ? 0 : 1), 0);
+      if (state === 'pending') counts.held = names.reduce((n, name) => n + (isHeldName(name) ? 1 : 0), 0);
+    }
+    if (settled) counted[state] = mtime;
+  }
+  return { counts, counted, updated_at: new Date(now).toISOString() };
+}
+
+/** A name in pending/ that is no task and no unfinished file: `x.held`, `x.yaml`, a note. */
+export function isHeldName(name: string): boolean {
+  return !name.startsWith('.') && !name.endsWith('.json');
+}
+
+/** Where a task lies; undefined if no folder has it. A few stats. */
+export function stateOf(job: JobLayout, id: string): State | undefined {
+  const order: State[] = ['running', 'pending', 'failed', 'cancelled', 'skipped', 'rejected', 'succeeded'];
+  return order.find((state) => isThere(job.task(state, id)));
+}
+
+export type JobState = 'working' | 'waiting' | 'failed' | 'completed';
+
+/** A job's state in a word, from its counts. */
+export function jobStateOf(counts: Counts): JobState {
+  if (counts.running > 0) return 'working';
+  if (counts.pending > 0 || counts.held > 0) return 'waiting';
+  return counts.failed + counts.rejected + counts.skipped + counts.cancelled > 0 ? 'failed' : 'completed';
+}
+
+/** The number in a `parallel` file; undefined if there is none; `damaged` if it is no whole number from 0. */
+export function readParallel(path: string): number | 'damaged' | undefined {
+  const read = readParsed(path, (text) => text.trim());
+  if (read.kind === 'missing') return undefined;
+  return read.kind === 'ok' && /^\d{1,6}$/.test(read.value) ? Number(read.value) : 'damaged';
+}

@@ -1,0 +1,130 @@
+// Which directory is meant, and whether it may be served: found by --dir, $SPOOLD_DIR, the nearest .spoold/, or the
+// user's own; made 0700 with VERSION last, so that a half-made one is simply made again.
+import { lstatSync, type Stats, statSync, chmodSync, readFileSync, realpathSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { SpooldError, unless } from '../errors.ts';
+import { createExclusive, ensureFolderDurably, isThere, syncFolder } from '../host/atomic.ts';
+import { FORMAT_VERSION, Layout } from '../protocol/layout.ts';
+
+export interface Whereabouts {
+  /** What --dir said. */
+  dir?: string | undefined;
+  env: NodeJS.ProcessEnv;
+  cwd: string;
+}
+
+/** The state directory that is meant (it may not exist yet): the first of --dir, $SPOOLD_DIR, the nearest `.spoold/` that the user owns, `$XDG_STATE_HOME/spoold`. */
+export function findStateDir({ dir, env, cwd }: Whereabouts): string {
+  if (dir !== undefined && dir !== '') return resolve(cwd, dir);
+  if (env.SPOOLD_DIR) return resolve(cwd, env.SPOOLD_DIR);
+  const nearest = nearestStateDir(cwd);
+  if (nearest !== undefined) return nearest;
+  const state = env.XDG_STATE_HOME || join(env.HOME || homedir(), '.local', 'state');
+  return join(state, 'spoold');
+}
+
+function nearestStateDir(from: string): string | undefined {
+  for (let folder = from; ; folder = dirname(folder)) {
+    const candidate = join(folder, '.spoold');
+    const stat = unless(['EACCES', 'ENOTDIR'], () => lstatSync(candidate, { throwIfNoEntry: false }));
+    if (stat?.isDirectory() && stat.uid === process.getuid?.()) return candidate;
+    if (folder === dirname(folder)) return undefined;
+  }
+}
+
+/** True if there is a state directory at `path` (its VERSION is there). */
+export function isStateDir(path: string): boolean {
+  return isThere(new Layout(path).version);
+}
+
+/** Makes the directory a state directory if it is none, checks that it may be served, and gives its paths. Errors: STATE_DIR_… */
+export function openStateDir(path: string, options: { create: boolean }): Layout {
+  const stat = statOf(path);
+  if (stat === undefined || !isStateDir(path)) {
+    if (!options.create) {
+      throw new SpooldError('STATE_DIR_MISSING', `There is no state directory at ${path}.`, {
+        path,
+        hint: 'Make one with: spoold init (or spoold start, which makes it too), or name another with --dir.',
+        exit: 3,
+      });
+    }
+    makeStateDir(path);
+  }
+  const layout = new Layout(realpathSync(path));
+  checkOwner(layout.root);
+  checkVersion(layout);
+  return layout;
+}
+
+function statOf(path: string): Stats | undefined {
+  const stat = unless('ENOTDIR', () => statSync(path, { throwIfNoEntry: false }));
+  if (stat && !stat.isDirectory()) {
+    throw new SpooldError('STATE_DIR_NO_FOLDER', `${path} is no folder.`, { path, hint: 'Name a folder with --dir.' });
+  }
+  return stat;
+}
+
+function makeStateDir(path: string): void {
+  const layout = new Layout(path);
+  try {
+    ensureFolderDurably(path);
+    checkOwner(path);
+    chmodSync(path, 0o700);
+    ensureFolderDurably(layout.jobs);
+    unless('EEXIST', () => createExclusive(layout.gitignore, '*\n!config.yaml\n'));
+    unless('EEXIST', () => createExclusive(layout.version, `${FORMAT_VERSION}\n`, { sync: true }));
+    syncFolder(path);
+  } catch (error) {
+    if (error instanceof SpooldError) throw error;
+    throw new SpooldError(
+      'STATE_DIR_UNWRITABLE',
+      `The state directory ${path} cannot be made: ${(error as Error).message}`,
+      {
+        path,
+        cause: error,
+        hint: 'Name a place that you may write to with --dir or $SPOOLD_DIR.',
+      },
+    );
+  }
+}
+
+function checkOwner(path: string): void {
+  const stat = statSync(path);
+  const me = process.getuid?.();
+  if (me !== undefined && stat.uid !== me) {
+    throw new SpooldError('STATE_DIR_OWNER', `${path} belongs to user ${stat.uid}, and you are ${me}.`, {
+      path,
+      hint: 'Tasks run as the owner of the directory: use one of your own (--dir).',
+    });
+  }
+  if ((stat.mode & 0o002) !== 0) {
+    throw new SpooldError('STATE_DIR_OPEN', `${path} may be written to by every user of this host.`, {
+      path,
+      hint: `Whoever writes there runs commands as you. Close it: chmod o-rwx ${path}`,
+    });
+  }
+}
+
+function checkVersion(layout: Layout): void {
+  const text = readFileSync(layout.version, 'utf8').trim();
+  if (text === String(FORMAT_VERSION)) return;
+  const newer = /^\d+$/.test(text) && Number(text) > FORMAT_VERSION;
+  throw new SpooldError(
+    'STATE_DIR_VERSION',
+    newer
+      ? `${layout.root} has format ${text}; this spoold knows format ${FORMAT_VERSION}.`
+      : `${layout.version} should say ${FORMAT_VERSION}, and says ${JSON.stringify(text.slice(0, 40))}.`,
+    {
+      path: layout.version,
+      hint: newer
+        ? 'Use the newer spoold that made it; nothing was changed.'
+        : 'Was it edited by hand? Put the number back.',
+    },
+  );
+}
+
+/** The umask under which everything in the directory is made: nobody else may do anything, or the group what it may do with the directory itself. */
+export function umaskOf(root: string): number {
+  return 0o777 & ~(0o700 | (statSync(root).mode & 0o070));
+}

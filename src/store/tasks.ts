@@ -1,0 +1,200 @@
+// Task files: reading one that anybody may have dropped, judged on one descriptor so that what was checked is what is
+// read; setting aside what is no task, its reason first, so that a crash leaves a reason without a file and never a file
+// without a reason; and finding which folder holds an id.
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  type Stats,
+} from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf, SpooldError, unless } from '../errors.ts';
+import { ensureFolder, isThere, type Moved, moveIfFree, namesIn, overwrite, remove } from '../host/atomic.ts';
+import type { JobLayout } from '../protocol/layout.ts';
+import { taskIdOf } from '../protocol/names.ts';
+import { PRECEDENCE, type State } from '../protocol/states.ts';
+
+/** Largest task file, and largest bundle (an array of tasks), in bytes. */
+export const MAX_TASK_BYTES = 1024 * 1024;
+export const MAX_BUNDLE_BYTES = 64 * 1024 * 1024;
+
+export type Drop =
+  | { kind: 'missing' }
+  /** Parsed JSON, not yet judged as a task. `stamp` changes when the file does; `queuedAt` is its mtime in ms. */
+  | { kind: 'json'; value: unknown; text: string; stamp: string; queuedAt: number }
+  /** Begins as an array, or is too large for a task: maybe a bundle; for the worker to read. */
+  | { kind: 'bundle'; stamp: string; bytes: number }
+  /** Does not parse, or has a second name: perhaps still being written. */
+  | { kind: 'unfinished'; stamp: string; reason: string; text?: string }
+  | { kind: 'refused'; stamp: string; reason: string };
+
+/**
+ * Reads a dropped file. Never follows a link, never waits for a FIFO, and refuses what does not belong to one of
+ * `owners` or may be written by everybody.
+ */
+export function readDrop(path: string, owners: ReadonlySet<number>): Drop {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    return unopenable(path, error);
+  }
+  try {
+    const stat = fstatSync(fd);
+    const stamp = stampOf(stat);
+    const reason = strangeness(stat, owners);
+    if (reason !== undefined) return { kind: 'refused', stamp, reason };
+    if (stat.size > MAX_BUNDLE_BYTES) {
+      return {
+        kind: 'refused',
+        stamp,
+        reason: `it has ${megabytes(stat.size)}; a task may have 1 MB, an array of tasks 64 MB`,
+      };
+    }
+    if (stat.nlink > 1) {
+      return { kind: 'unfinished', stamp, reason: 'the file has a second name (a hard link): make a copy instead' };
+    }
+    if (stat.size > MAX_TASK_BYTES) return { kind: 'bundle', stamp, bytes: stat.size };
+    return parseDrop(readAll(fd, stat.size), stamp, stat);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The text of a bundle, under the same conditions as `readDrop`; for the worker that spreads it. */
+export function readBundleText(path: string, owners: ReadonlySet<number>): string {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const stat = fstatSync(fd);
+    const reason = strangeness(stat, owners);
+    if (reason !== undefined) throw new SpooldError('BUNDLE_STRANGE', `${path}: ${reason}`, { path });
+    return readAll(fd, stat.size).toString('utf8');
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function parseDrop(bytes: Buffer, stamp: string, stat: Stats): Drop {
+  const text = bytes.toString('utf8');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return { kind: 'unfinished', stamp, reason: (error as Error).message, text };
+  }
+  if (text.includes('\uFFFD') && !bytes.equals(Buffer.from(text))) {
+    return { kind: 'unfinished', stamp, reason: 'the file is not valid UTF-8' };
+  }
+  if (Array.isArray(value)) return { kind: 'bundle', stamp, bytes: bytes.length };
+  return { kind: 'json', value, text, stamp, queuedAt: stat.mtimeMs };
+}
+
+function unopenable(path: string, error: unknown): Drop {
+  const code = errnoOf(error);
+  if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing' };
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return { kind: 'missing' };
+  const stamp = stampOf(stat);
+  if (code === 'ELOOP')
+    return {
+      kind: 'refused',
+      stamp,
+      reason: 'it is a symbolic link, and links are not followed: copy the file instead',
+    };
+  if (code === 'EACCES')
+    return { kind: 'refused', stamp, reason: "the daemon may not read it: chmod u+r, or let the daemon's user own it" };
+  if (code === 'ENXIO') return { kind: 'refused', stamp, reason: 'it is a socket, not a file' };
+  return { kind: 'unfinished', stamp, reason: `it cannot be opened: ${(error as Error).message}` };
+}
+
+function strangeness(stat: Stats, owners: ReadonlySet<number>): string | undefined {
+  if (stat.isDirectory()) return 'it is a folder, not a file';
+  if (stat.isFIFO()) return 'it is a FIFO, not a file';
+  if (!stat.isFile()) return 'it is a device, not a file';
+  if (!owners.has(stat.uid)) {
+    return `it belongs to user ${stat.uid}, whose tasks are not run here: a task runs as the daemon's user. To trust that user, add it to allowed_owners in config.yaml`;
+  }
+  if ((stat.mode & 0o002) !== 0) return 'every user of this host may write to it: chmod o-w';
+  return undefined;
+}
+
+function readAll(fd: number, size: number): Buffer {
+  const buffer = Buffer.allocUnsafe(size);
+  let length = 0;
+  for (let read = 1; length < size && read > 0; length += read)
+    read = readSync(fd, buffer, length, size - length, length);
+  return buffer.subarray(0, length);
+}
+
+function stampOf(stat: Stats): string {
+  return `${stat.ino}:${stat.mtimeMs}:${stat.size}:${stat.mode}:${stat.uid}:${stat.nlink}`;
+}
+
+/** What changes when the file does: its inode, time, size and rights. Undefined if it is gone. */
+export function fileStamp(path: string): string | undefined {
+  const stat = unless('ENOTDIR', () => lstatSync(path, { throwIfNoEntry: false }));
+  return stat && stampOf(stat);
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** The folders an id lies in, by precedence. A few stats; no folder is read. */
+export function foldersHolding(job: JobLayout, id: string): State[] {
+  return PRECEDENCE.filter((state) => isThere(job.task(state, id)));
+}
+
+/**
+ * Sets `pending/<fileName>` (or one of another folder) aside in rejected/, with its reason beside it. The reason is
+ * written first. A name that is taken gets a number: `x.2.json`. Gives the name it has there, without `.json`.
+ */
+export function reject(job: JobLayout, from: string, name: string, reason: string): string | undefined {
+  ensureFolder(job.folder('rejected'));
+  const target = freeRejectedName(job, name);
+  overwrite(job.rejection(target), reason.endsWith('\n') ? reason : `${reason}\n`);
+  if (moveIfFree(from, job.task('rejected', target)) === 'moved') return target;
+  remove(job.rejection(target));
+  return undefined;
+}
+
+/** A name that nothing in rejected/ has yet: `x`, `x.2`, `x.3`, … */
+export function freeRejectedName(job: JobLayout, name: string): string {
+  let target = name;
+  for (let n = 2; isThere(job.task('rejected', target)); n++) target = `${name}.${n}`;
+  return target;
+}
+
+/** Drops whose names are not UTF-8 cannot be addressed by text: they are renamed, so that they can be rejected. Gives the new names. */
+export function renameUnreadableNames(folder: string): string[] {
+  const renamed: string[] = [];
+  for (const bytes of readdirSync(folder, { encoding: 'buffer' })) {
+    const text = bytes.toString('utf8');
+    if (!text.includes('\uFFFD') || !text.endsWith('.json') || text.startsWith('.')) continue;
+    const name = text.replaceAll(/[^A-Za-z0-9._=+@:-]/g, '_');
+    const target = join(folder, `not-utf8-${name}`);
+    if (isThere(target)) continue;
+    renameSync(Buffer.concat([Buffer.from(`${folder}/`), bytes]), target);
+    renamed.push(`not-utf8-${name}`);
+  }
+  return renamed;
+}
+
+/** Moves a waiting task into skipped/, its cause written first. */
+export function skip(job: JobLayout, id: string, reason: string): Moved {
+  ensureFolder(job.folder('skipped'));
+  overwrite(job.reason(id), reason);
+  const moved = moveIfFree(job.task('pending', id), job.task('skipped', id));
+  if (moved === 'missing') remove(job.reason(id));
+  return moved;
+}
+
+/** Task ids in a folder, in no order. */
+export function idsIn(folder: string): string[] {
+  return namesIn(folder).flatMap((name) => taskIdOf(name) ?? []);
+}
