@@ -4,7 +4,7 @@ import type { Cli } from 'clipanion';
 import { closest } from '../protocol/suggest.ts';
 import { VERSION } from '../version.ts';
 import { BaseCommand } from './base.ts';
-import { print, printError, styled, usageError } from './print.ts';
+import { flushed, print, printError, styled, usageError } from './print.ts';
 import { GROUPS, newCli, VERBS, type Verb } from './verbs.ts';
 
 function overview(): string {
@@ -85,4 +85,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-process.exit(await main(process.argv.slice(2)).catch(printError));
+const status = await main(process.argv.slice(2)).catch(printError);
+await flushed();
+process.exit(status);

@@ -21,6 +21,31 @@ export function print(text: string): void {
   process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
 }
 
+let caughtUp: Promise<void> | undefined;
+
+/** Bytes on standard output; where its reader is slower than we are, a promise kept when it has caught up. */
+export function printBytes(bytes: Buffer): Promise<void> | undefined {
+  if (bytes.length === 0 || process.stdout.write(bytes)) return undefined;
+  caughtUp ??= new Promise((resolve) => {
+    const done = () => {
+      caughtUp = undefined;
+      process.stdout.off('drain', done).off('close', done);
+      resolve();
+    };
+    process.stdout.on('drain', done).on('close', done);
+  });
+  return caughtUp;
+}
+
+/** Everything printed so far has been taken by its reader, or there is none any more. */
+export function flushed(): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.stdout.destroyed || process.stdout.writableLength === 0) return resolve();
+    process.stdout.once('close', resolve);
+    process.stdout.write('', () => resolve());
+  });
+}
+
 /** The one JSON document of a `--json`. */
 export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2));

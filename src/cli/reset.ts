@@ -1,7 +1,7 @@
-// A placeholder, to be replaced.
-import { BaseCommand } from './base.ts';
+// `spoold reset`: retry, in the word of this program's ancestor.
+import { RetryCommand } from './retry.ts';
 
-export class ResetCommand extends BaseCommand {
+export class ResetCommand extends RetryCommand {
   static override paths = [['reset']];
-  override async execute(): Promise<void> {}
+  static override usage = RetryCommand.Usage({ description: 'Another word for retry.' });
 }

@@ -1,7 +1,73 @@
-// A placeholder, to be replaced.
-import { BaseCommand } from './base.ts';
+// `spoold retry ADDRESS…`: `mv` to pending/, with a fresh retry budget.
+import { Option } from 'clipanion';
+import type { Moves } from '../client/moves.ts';
+import type { Layout } from '../protocol/layout.ts';
+import type { Address } from '../protocol/names.ts';
+import { AddressCommand } from './base.ts';
+import { note, print, printJson } from './print.ts';
 
-export class RetryCommand extends BaseCommand {
+export class RetryCommand extends AddressCommand {
   static override paths = [['retry']];
-  override async execute(): Promise<void> {}
+  static override usage = AddressCommand.Usage({
+    description: 'Run tasks again: failed, cancelled, skipped, rejected or succeeded; of a job, all failed and cancelled ones.',
+    details: `
+      What was skipped because of a task comes back by itself when that task is tried again. With --edit the task is changed
+      first, in $VISUAL or $EDITOR; a rejected one nearly always needs that.
+    `,
+    examples: [
+      ['One task', '$0 retry etl/load'],
+      ['All that failed or was cancelled in a job', '$0 retry etl'],
+      ['Correct a task that was rejected', '$0 retry --edit etl/lod'],
+    ],
+  });
+
+  edit = Option.Boolean('--edit', false, { description: 'Change it in an editor first' });
+  addresses = Option.Rest({ name: 'address', required: 1 });
+
+  override async execute(): Promise<number> {
+    const [{ openDirectory }, { retryJob, retryTask }, { isServed }, { failuresJson, printFailures, tryEach }] = await Promise.all([
+      import('../client/directory.ts'),
+      import('../client/moves.ts'),
+      import('../client/place.ts'),
+      import('./addresses.ts'),
+    ]);
+    const addresses = this.addresses.map((text) => (this.edit ? this.needTask(text) : this.needAddress(text)));
+    const layout = openDirectory(this.dir);
+    if (this.edit) for (const address of addresses) if (!(await this.editFirst(layout, address))) return 1;
+    const tried = tryEach(addresses, ({ job, task }) => ({
+      job,
+      moves: task === undefined ? retryJob(layout, job) : retryTask(layout, job, task),
+    }));
+    if (this.json) {
+      const moved = tried.done.flatMap(({ moves }) => moves.moved);
+      printJson({ moved, unmoved: tried.done.flatMap(({ moves }) => moves.unmoved), errors: failuresJson(tried) });
+      return printFailures(tried);
+    }
+    for (const { job, moves } of tried.done) await this.tell(job, moves);
+    if (tried.done.some(({ moves }) => moves.moved.length > 0) && !isServed(layout)) {
+      note(`no daemon serves ${layout.root}, so nothing starts until one does: spoold start`);
+    }
+    return printFailures(tried);
+  }
+
+  private async tell(job: string, moves: Moves): Promise<void> {
+    const { addressOf, movesText } = await import('./moves-text.ts');
+    if (moves.moved.length + moves.unmoved.length === 0) print(`${job} has nothing to run again: no task of it is failed or cancelled`);
+    for (const line of movesText(moves, ({ from }) => `is pending again (it was ${from})`)) print(line);
+    for (const move of moves.moved) {
+      if (move.cause === undefined) {
+        if (move.from === 'rejected') note(`${addressOf(move)} was rejected and has not been changed; if it is rejected again: spoold retry --edit ${addressOf(move)}`);
+        continue;
+      }
+      const { id, folder } = move.cause;
+      note(`${addressOf(move)} was skipped because of ${job}/${id}, which is ${folder} still: it will be skipped again, but for: spoold retry ${job}/${id}`);
+    }
+  }
+
+  /** False if nothing is to be done: the user gave up, or it cannot be changed now. */
+  private async editFirst(layout: Layout, { job, task }: Address): Promise<boolean> {
+    const { editTask } = await import('./edit-dialogue.ts');
+    const states = ['failed', 'cancelled', 'skipped', 'rejected', 'succeeded'];
+    return task !== undefined && (await editTask(layout, job, task, states)) !== 'given up';
+  }
 }

@@ -8,7 +8,7 @@ import { SpooldError } from '../errors.ts';
 import type { Serving } from '../daemon/daemon.ts';
 import { BaseCommand } from './base.ts';
 import { Lines } from './lines.ts';
-import { note, printError } from './print.ts';
+import { note, printBytes, printError } from './print.ts';
 
 /** Our own failure, not the work's. */
 const OWN_FAILURE = 125;
@@ -109,15 +109,16 @@ async function doWork(venue: Venue, work: Work): Promise<Done> {
   const printed = followJob(layout.job(job), printer(venue, work), leave.signal);
   // It knows what can never end, and says why; that the work has ended, the follower knows sooner.
   const watched = waitFor(layout, [{ job }], { signal: leave.signal, onProgress: tellHolding() }).then(() => printed);
-  let signal: (typeof SIGNALS)[number] | undefined;
+  let signal: (typeof SIGNALS)[number] | 'SIGPIPE' | undefined;
   const interrupted = new Promise<void>((resolve) => {
-    for (const name of SIGNALS) {
-      process.on(name, () => {
-        if (signal !== undefined) return note('it is being cancelled: what does not end by itself is killed when its time is up');
-        signal = name;
-        resolve();
-      });
-    }
+    const interrupt = (name: (typeof SIGNALS)[number] | 'SIGPIPE') => {
+      if (signal !== undefined && name !== 'SIGPIPE') note('it is being cancelled; what does not end is killed when its time is up');
+      signal ??= name;
+      resolve();
+    };
+    for (const name of SIGNALS) process.on(name, () => interrupt(name));
+    // Nobody reads any more (`| head`).
+    process.stdout.removeAllListeners('error').on('error', () => interrupt('SIGPIPE'));
   });
   try {
     await Promise.race([printed, watched, interrupted.then(() => cancelAll(venue))]);
@@ -149,18 +150,18 @@ async function cancelAll({ layout, job }: Venue): Promise<void> {
 }
 
 function printer({ job }: Venue, { only }: Work) {
-  const write = (bytes: Buffer) => void process.stdout.write(bytes);
-  if (only !== undefined) return { onOutput: (_: unknown, bytes: Buffer) => write(bytes) };
+  if (only !== undefined) return { onOutput: (_: unknown, bytes: Buffer) => printBytes(bytes) };
   const open = new Map<string, Lines>();
   return {
     onOutput({ task, attempt }: { task: string; attempt: number }, bytes: Buffer) {
       const name = `${task}.${attempt}`;
-      const lines = open.get(name) ?? new Lines(`${job}/${task}`, write);
+      const lines = open.get(name) ?? new Lines(`${job}/${task}`);
       open.set(name, lines);
-      lines.add(bytes);
+      return printBytes(lines.add(bytes));
     },
     onEnd({ task, attempt }: { task: string; attempt: number }) {
-      open.get(`${task}.${attempt}`)?.end();
+      const rest = open.get(`${task}.${attempt}`)?.end();
+      if (rest !== undefined) void printBytes(rest);
       open.delete(`${task}.${attempt}`);
     },
   };

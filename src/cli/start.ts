@@ -55,23 +55,29 @@ async function serveHere(dir: string | undefined): Promise<number> {
 
 /** Serves the directory until a signal ends it. */
 async function serve(dir: string | undefined, log: 'file' | 'stderr', onServing?: (pid: number, root: string) => void) {
-  const [daemon, { ownUmask, whereabouts }, { takeStopRequest }] = await Promise.all([
+  const [daemon, { whereabouts }, { takeStopRequest }] = await Promise.all([
     import('../daemon/daemon.ts'),
     import('../client/directory.ts'),
     import('../client/stop-request.ts'),
   ]);
-  ownUmask();
-  const serving = await daemon.serve({ dir: whereabouts(dir), log });
-  takeStopRequest(serving.layout); // one that an earlier daemon did not live to read
   let draining = false;
+  let serving: Awaited<ReturnType<typeof daemon.serve>> | undefined;
+  let early = false;
   const stop = () => {
+    if (serving === undefined) {
+      early = true;
+      return;
+    }
     const how = draining ? 'now' : (takeStopRequest(serving.layout) ?? 'now');
     draining = how === 'drain';
     serving.stop(how);
   };
+  // Before it serves: whoever sees it serve may signal it.
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-  process.on('SIGHUP', () => serving.reload());
+  process.on('SIGHUP', () => serving?.reload());
+  serving = await daemon.serve({ dir: whereabouts(dir), log });
+  if (early) stop();
   onServing?.(serving.pid, serving.layout.root);
   return serving.ended;
 }

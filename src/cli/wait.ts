@@ -1,7 +1,86 @@
-// A placeholder, to be replaced.
-import { BaseCommand } from './base.ts';
+// `spoold wait [ADDRESS…]`: until it has ended, with everything it queued.
+import { Option } from 'clipanion';
+import type { WaitItem, WaitProgress } from '../client/wait.ts';
+import { SpooldError } from '../errors.ts';
+import type { Address } from '../protocol/names.ts';
+import { AddressCommand } from './base.ts';
+import { note, printError, printJson, usageError } from './print.ts';
 
-export class WaitCommand extends BaseCommand {
+export class WaitCommand extends AddressCommand {
   static override paths = [['wait']];
-  override async execute(): Promise<void> {}
+  static override usage = AddressCommand.Usage({
+    description: 'Wait until tasks or jobs have ended, with all they queued; without an address, until everything has.',
+    details: `
+      Ends with the exit status of the task where one task is named (128 + n if signal n killed it, 125 if spoold could not
+      start it; cancelled, skipped, rejected and lost are 1), else with 0 or 1; with 124 at the --timeout, and with 3 at once
+      where it would wait for ever: no daemon, or nothing able to start.
+    `,
+    examples: [
+      ['A job', '$0 wait etl'],
+      ['A task, for five minutes at most', '$0 wait etl/load --timeout 5m'],
+    ],
+  });
+
+  timeout = Option.String('--timeout', { description: 'Give up after this time, with exit status 124: 90s, 5m' });
+  addresses = Option.Rest({ name: 'address' });
+
+  override async execute(): Promise<number> {
+    const addresses = this.wanted();
+    const timeout = await this.seconds();
+    const [{ openDirectory }, { waitFor }] = await Promise.all([import('../client/directory.ts'), import('../client/wait.ts')]);
+    const layout = openDirectory(this.dir);
+    const progress = process.stderr.isTTY ? new ProgressLine() : undefined;
+    try {
+      const onProgress = progress === undefined ? {} : { onProgress: progress.show };
+      const { kind, items, status } = await waitFor(layout, addresses, { timeout, ...onProgress }).finally(() => progress?.clear());
+      if (this.json) printJson({ ended: kind === 'ended', timed_out: kind === 'timeout', status, items: items.map(json) });
+      else for (const item of items) tell(item);
+      return status;
+    } catch (error) {
+      if (error instanceof SpooldError) throw error;
+      printError(error);
+      return 125; // no status of the task's
+    }
+  }
+
+  private wanted(): Address[] {
+    if (this.addresses.length > 0) return this.addresses.map((text) => this.needAddress(text));
+    return this.job === undefined ? [] : [this.needAddress(undefined)];
+  }
+
+  private async seconds(): Promise<number | undefined> {
+    if (this.timeout === undefined) return undefined;
+    const { durationProblem, parseDuration } = await import('../protocol/values.ts');
+    const seconds = parseDuration(this.timeout);
+    if (seconds === undefined) throw usageError(`--timeout: ${durationProblem(this.timeout)}.`);
+    return seconds === 'none' ? undefined : seconds;
+  }
+}
+
+function json({ job, task, state, status, message }: WaitItem): object {
+  return { job, ...(task !== undefined && { task }), state, status: status ?? null, ...(message !== undefined && { message }) };
+}
+
+/** Success is silent, as with wait(1). */
+function tell({ job, task, state, status, message }: WaitItem): void {
+  const name = task === undefined ? job : `${job}/${task}`;
+  if (status === undefined) note(`${name} has not ended: ${state}`);
+  else if (status !== 0) note(`${name} is ${state}${message === undefined || message === state ? '' : `: ${message}`}`);
+}
+
+/** One line on the terminal that is written over. */
+class ProgressLine {
+  private shown = '';
+
+  readonly show = ({ running, waiting, left, of, holding }: WaitProgress): void => {
+    const ended = of > 1 ? `${of - left} of ${of} ended · ` : '';
+    const text = `${ended}${running} running, ${waiting} waiting${holding === undefined ? '' : ` · ${holding}`}`;
+    if (text === this.shown) return;
+    this.shown = text;
+    process.stderr.write(`\r\u001b[K${text.slice(0, Math.max(20, (process.stderr.columns ?? 80) - 1))}`);
+  };
+
+  clear(): void {
+    if (this.shown !== '') process.stderr.write('\r\u001b[K');
+  }
 }

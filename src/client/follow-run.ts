@@ -20,8 +20,8 @@ import { isVoid } from '../store/runs.ts';
 import { sizeOf, unfinishedIn } from './unfinished.ts';
 
 export interface FollowHandlers {
-  /** Bytes as an attempt printed them. */
-  onOutput(attempt: RunName, bytes: Buffer): void;
+  /** Bytes as an attempt printed them. A promise: take no more until it is kept. */
+  onOutput(attempt: RunName, bytes: Buffer): Promise<void> | undefined;
   /** An attempt is over, and all it printed was handed on. */
   onEnd?(attempt: RunName): void;
 }
@@ -54,6 +54,7 @@ class Follower {
   private timer: NodeJS.Timeout | undefined;
   private runsSeen = 0n;
   private isDone = false;
+  private isHeldUp = false;
   private lookIsDue = false;
 
   constructor(job: JobLayout, handlers: FollowHandlers, resolve: () => void, reject: (error: unknown) => void) {
@@ -145,14 +146,27 @@ class Follower {
     if (run === undefined) return;
     const layout = this.job.run(run.task, run.attempt);
     if (!isThere(layout.root)) return;
-    const tail = new Tail(run, layout, this.handlers.onOutput);
+    const tail = new Tail(run, layout, (bytes) => this.handOn(run, bytes));
     this.active.set(name, tail);
     tail.watch(() => this.guard(() => this.read(tail)));
     this.read(tail);
   }
 
+  /** False: whoever takes the output cannot take more now. What was not read waits on the disk. */
+  private handOn(run: RunName, bytes: Buffer): boolean {
+    const taken = this.handlers.onOutput(run, bytes);
+    if (taken === undefined) return true;
+    this.isHeldUp = true;
+    const goOn = () => {
+      this.isHeldUp = false;
+      this.guard(() => this.look(true));
+    };
+    taken.then(goOn, goOn);
+    return false;
+  }
+
   private read(tail: Tail): void {
-    if (tail.isClosed) return;
+    if (tail.isClosed || this.isHeldUp) return;
     const state = tail.read();
     if (state === 'more') setImmediate(() => this.guard(() => this.read(tail)));
     if (state !== 'over' && state !== 'gone') return;
@@ -171,15 +185,15 @@ class Tail {
   isClosed = false;
   isDue = false;
   private readonly layout: RunLayout;
-  private readonly onOutput: FollowHandlers['onOutput'];
+  private readonly handOn: (bytes: Buffer) => boolean;
   private fd: number | undefined;
   private watcher: FSWatcher | undefined;
 
-  constructor(run: RunName, layout: RunLayout, onOutput: FollowHandlers['onOutput']) {
+  constructor(run: RunName, layout: RunLayout, handOn: (bytes: Buffer) => boolean) {
     this.run = run;
     this.name = `${run.task}.${run.attempt}`;
     this.layout = layout;
-    this.onOutput = onOutput;
+    this.handOn = handOn;
   }
 
   watch(onChange: () => void): void {
@@ -207,7 +221,7 @@ class Tail {
       const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
       const length = readSync(this.fd, chunk, 0, CHUNK_BYTES, null);
       if (length === 0) return isOver ? 'over' : 'waiting';
-      this.onOutput(this.run, chunk.subarray(0, length));
+      if (!this.handOn(chunk.subarray(0, length))) return 'waiting';
     }
     return 'more';
   }

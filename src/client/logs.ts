@@ -13,11 +13,11 @@ import { sizeOf, unfinishedIn } from './unfinished.ts';
 
 const CHUNK = 64 * 1024;
 
-/** Where bytes go. */
-export type Sink = (bytes: Uint8Array) => void;
+/** Where bytes go; resolves when it takes more. */
+export type Sink = (bytes: Uint8Array) => Promise<void> | void;
 
 /** Hands on the bytes of a log from `from` to its present end; gives the offset after them. No file: nothing. */
-export function copyLog(run: RunLayout, from: number, sink: Sink): number {
+export async function copyLog(run: RunLayout, from: number, sink: Sink): Promise<number> {
   if (isVoid(run)) return from; // its name is the script's second one
   const fd = unless(['ENOENT', 'ENOTDIR'], () => openSync(run.output, 'r'));
   if (fd === undefined) return from;
@@ -27,7 +27,7 @@ export function copyLog(run: RunLayout, from: number, sink: Sink): number {
       const bytes = Buffer.allocUnsafe(CHUNK);
       const length = readSync(fd, bytes, 0, CHUNK, at);
       if (length === 0) return at;
-      sink(bytes.subarray(0, length));
+      await sink(bytes.subarray(0, length));
       at += length;
     }
   } finally {
@@ -107,16 +107,16 @@ export function attemptToShow(
 export type Log = Pick<Attempt, 'attempt' | 'layout'>;
 
 /** What one attempt printed so far. */
-export function showLog(attempt: Log, lines: number | undefined, sink: Sink): number {
+export function showLog(attempt: Log, lines: number | undefined, sink: Sink): Promise<number> {
   return copyLog(attempt.layout, lines === undefined ? 0 : startOfLastLines(attempt.layout, lines), sink);
 }
 
 /** What all tasks of a job printed in their latest attempts, by name, each line behind `task | `. */
-export function showJobLogs(layout: Layout, name: string, lines: number | undefined, sink: Sink): void {
+export async function showJobLogs(layout: Layout, name: string, lines: number | undefined, sink: Sink): Promise<void> {
   for (const { id, attempt } of latestOf(findJob(layout, name))) {
     const prefix = new LinePrefix(id, sink);
-    showLog(attempt, lines, prefix.add);
-    prefix.end();
+    await showLog(attempt, lines, prefix.add);
+    await prefix.end();
   }
 }
 
@@ -138,7 +138,7 @@ export class LinePrefix {
     this.sink = sink;
   }
 
-  readonly add = (bytes: Uint8Array): void => {
+  readonly add = async (bytes: Uint8Array): Promise<void> => {
     let rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const out: Buffer[] = [];
     for (let end = rest.indexOf(0x0a); end >= 0; end = rest.indexOf(0x0a)) {
@@ -151,16 +151,17 @@ export class LinePrefix {
       this.kept.push(Buffer.from(rest));
       this.size += rest.length;
     }
-    if (out.length > 0) this.sink(Buffer.concat(out));
-    if (this.size > 1e6) this.end();
+    if (out.length > 0) await this.sink(Buffer.concat(out));
+    if (this.size > 1e6) await this.end();
   };
 
   /** Hands on what is left, ended by a newline of ours. */
-  end(): void {
+  async end(): Promise<void> {
     if (this.size === 0) return;
-    this.sink(Buffer.concat([this.prefix, ...this.kept, Buffer.from('\n')]));
+    const line = Buffer.concat([this.prefix, ...this.kept, Buffer.from('\n')]);
     this.kept = [];
     this.size = 0;
+    await this.sink(line);
   }
 }
 
@@ -177,12 +178,12 @@ const LOOK_EVERY_MS = 100;
 export async function followTask(layout: Layout, job: string, id: string, options: FollowOptions): Promise<void> {
   const first = attemptToShow(layout, job, id, options.attempt);
   const follower = new TaskFollower(layout.job(job), id, options);
-  if (first !== undefined) follower.begin(first, options.lines);
+  if (first !== undefined) await follower.begin(first, options.lines);
   else options.onAttempt?.(undefined);
   while (options.signal?.aborted !== true) {
     const ended =
       options.attempt === undefined ? hasEnded(layout, job, id) : isOver(layout.job(job), id, options.attempt);
-    follower.look();
+    await follower.look();
     if (ended) return;
     await pauseFor(LOOK_EVERY_MS, options.signal);
   }
@@ -214,29 +215,29 @@ class TaskFollower {
     this.options = options;
   }
 
-  begin({ attempt, layout }: Log, lines: number | undefined): void {
+  async begin({ attempt, layout }: Log, lines: number | undefined): Promise<void> {
     this.current = { attempt, at: lines === undefined ? 0 : startOfLastLines(layout, lines) };
-    this.look();
+    await this.look();
   }
 
-  look(): void {
-    if (this.current !== undefined) this.copy(this.current);
+  async look(): Promise<void> {
+    if (this.current !== undefined) await this.copy(this.current);
     if (this.options.attempt !== undefined) return;
     const before = this.current?.attempt ?? 0;
     const latest = latestAttempt(this.job, this.id, before);
     if (latest === before) return;
-    if (this.current !== undefined) this.copy(this.current); // what it printed at its very end
+    if (this.current !== undefined) await this.copy(this.current); // what it printed at its very end
     for (let attempt = before + 1; attempt <= latest; attempt++) {
       const layout = this.job.run(this.id, attempt);
       if (!isThere(layout.output) || isVoid(layout)) continue;
       this.current = { attempt, at: 0 };
       this.options.onAttempt?.(attempt);
-      this.copy(this.current);
+      await this.copy(this.current);
     }
   }
 
-  private copy(current: { attempt: number; at: number }): void {
-    current.at = copyLog(this.job.run(this.id, current.attempt), current.at, this.options.sink);
+  private async copy(current: { attempt: number; at: number }): Promise<void> {
+    current.at = await copyLog(this.job.run(this.id, current.attempt), current.at, this.options.sink);
   }
 }
 
@@ -256,14 +257,14 @@ export async function followJob(
       if (live.has(id) || shown.get(id) === attempt.attempt) continue;
       const prefix = new LinePrefix(id, options.sink);
       const follower = new TaskFollower(job, id, { lines: undefined, attempt: undefined, sink: prefix.add });
-      follower.begin(attempt, first ? options.lines : undefined);
+      await follower.begin(attempt, first ? options.lines : undefined);
       live.set(id, { follower, prefix });
     }
     for (const [id, { follower, prefix }] of live) {
       const over = ended || hasEnded(layout, name, id);
-      follower.look();
+      await follower.look();
       if (!over) continue;
-      prefix.end();
+      await prefix.end();
       live.delete(id);
       shown.set(id, latestAttempt(job, id, shown.get(id)));
     }

@@ -1,6 +1,6 @@
 // What ends the daemon's wait: timers, and hints from the file system. A hint only shortens the wait: all that it would
 // have said is found by the next look. One plain inotify watch per state folder (chokidar would watch every file in it);
-// chokidar where files are few: the folder of jobs, the settings.
+// chokidar where files are few: the folder of jobs.
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import { basename } from 'node:path';
 import { watch as watchFew } from 'chokidar';
@@ -24,6 +24,7 @@ export class Wake {
   private readonly watches = new Map<Job, Map<string, Watch>>();
   private readonly attempts = new Map<Attempt, FSWatcher[]>();
   private few: ReturnType<typeof watchFew> | undefined;
+  private top: FSWatcher | undefined;
   private wakeUp: (() => void) | undefined;
   private isAwake = false;
   /** Monotonic ms of the next full look. */
@@ -74,19 +75,20 @@ export class Wake {
     this.isAwake = false;
   }
 
-  /** Watches the folder of jobs and the few files at the top. */
+  /** Watches the folder of jobs, and the top for `paused` and `parallel` (plainly: our own log lines change that folder all the time). */
   watchTop(): void {
-    const { jobs, config, paused, parallel } = this.world.layout;
-    this.few = watchFew([jobs, config, paused, parallel], {
-      depth: 0,
-      ignoreInitial: true,
-      ignored: (path) => basename(path).startsWith('.') && path !== jobs && !jobs.startsWith(path),
-    });
-    this.few.on('all', () => {
+    const { jobs, root, paused, parallel } = this.world.layout;
+    const changed = (): void => {
       this.topChanged = true;
       this.now();
-    });
+    };
+    this.few = watchFew(jobs, { depth: 0, ignoreInitial: true, ignored: (path) => path !== jobs && basename(path).startsWith('.') });
+    this.few.on('addDir', changed).on('unlinkDir', changed);
     this.few.on('error', (error) => this.complain(error));
+    const names = [basename(paused), basename(parallel)];
+    this.top = this.open(root, (name) => {
+      if (name === null || names.includes(name)) changed();
+    });
   }
 
   /** Arms what is not watched yet of a job, and what was made again since. */
@@ -131,6 +133,7 @@ export class Wake {
   async close(): Promise<void> {
     for (const job of this.watches.keys()) this.forgetJob(job);
     for (const watchers of this.attempts.values()) for (const watcher of watchers) watcher.close();
+    this.top?.close();
     await this.few?.close();
   }
 

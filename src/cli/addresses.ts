@@ -1,0 +1,35 @@
+// Verbs that take many addresses: each is tried, whatever became of the ones before; what went wrong is said once for
+// each, and the first failure is what the verb ends with.
+import type { Address } from '../protocol/names.ts';
+import { SpooldError } from '../errors.ts';
+import { printError } from './print.ts';
+
+export interface Tried<T> {
+  done: T[];
+  failures: SpooldError[];
+}
+
+/** Does `action` for each address; failures of ours are collected. */
+export function tryEach<A extends Address, T>(addresses: readonly A[], action: (address: A) => T): Tried<T> {
+  const tried: Tried<T> = { done: [], failures: [] };
+  for (const address of addresses) {
+    try {
+      tried.done.push(action(address));
+    } catch (error) {
+      if (!(error instanceof SpooldError)) throw error;
+      tried.failures.push(error);
+    }
+  }
+  return tried;
+}
+
+/** Prints the failures; gives the exit status. */
+export function printFailures({ failures }: Tried<unknown>): number {
+  const statuses = failures.map(printError);
+  return statuses[0] ?? 0;
+}
+
+/** The failures as they stand in a `--json` document. */
+export function failuresJson({ failures }: Tried<unknown>): object[] {
+  return failures.map(({ code, message }) => ({ code, message }));
+}
