@@ -23,19 +23,25 @@ export class CancelCommand extends AddressCommand {
   addresses = Option.Rest({ name: 'address', required: 1 });
 
   override async execute(): Promise<number> {
-    const [{ openDirectory }, { awaitEnds, cancelJob, cancelTask }, { isServed }, { failuresJson, printFailures, tryEach }, { endsText, movesText }] =
-      await Promise.all([
-        import('../client/directory.ts'),
-        import('../client/moves.ts'),
-        import('../client/place.ts'),
-        import('./addresses.ts'),
-        import('./moves-text.ts'),
-      ]);
+    const [
+      { openDirectory },
+      { awaitEnds, cancelJob, cancelTask },
+      { isServed },
+      { failuresJson, printFailures, tryEach },
+      { endsText, movesText },
+    ] = await Promise.all([
+      import('../client/directory.ts'),
+      import('../client/moves.ts'),
+      import('../client/place.ts'),
+      import('./addresses.ts'),
+      import('./moves-text.ts'),
+    ]);
     const addresses = this.addresses.map((text) => this.needAddress(text));
     const layout = openDirectory(this.dir);
     const tried = tryEach(addresses, (address) => ({
       address,
-      moves: address.task === undefined ? cancelJob(layout, address.job) : cancelTask(layout, address.job, address.task),
+      moves:
+        address.task === undefined ? cancelJob(layout, address.job) : cancelTask(layout, address.job, address.task),
     }));
     const ran = tried.done.flatMap(({ moves }) => moves.moved.filter(({ attempt }) => attempt !== undefined));
     const served = isServed(layout);
@@ -50,12 +56,19 @@ export class CancelCommand extends AddressCommand {
       return printFailures(tried);
     }
     for (const { address, moves } of tried.done) {
-      if (moves.moved.length + moves.unmoved.length === 0) print(`${address.job} has nothing to cancel: all of it has ended`);
+      if (moves.moved.length + moves.unmoved.length === 0)
+        print(`${address.job} has nothing to cancel: all of it has ended`);
       const waited = moves.moved.filter(({ attempt }) => attempt === undefined);
-      for (const line of movesText({ moved: waited, unmoved: moves.unmoved }, () => 'is cancelled; it had not started')) print(line);
+      for (const line of movesText(
+        { moved: waited, unmoved: moves.unmoved },
+        () => 'is cancelled; it had not started',
+        'are cancelled; they had not started',
+      ))
+        print(line);
     }
     for (const line of endsText(ends)) print(line);
-    if (!served && ran.length > 0) note(`no daemon serves ${layout.root}, so what runs goes on until one does: spoold start`);
+    if (!served && ran.length > 0)
+      note(`no daemon serves ${layout.root}, so what runs goes on until one does: spoold start`);
     return printFailures(tried);
   }
 }

@@ -6,7 +6,12 @@ import type { Layout } from '../protocol/layout.ts';
 import { note } from './print.ts';
 
 /** Has a task edited and puts it back. Errors: EDIT_INVALID where nobody can be asked, and those of client/edit.ts. */
-export async function editTask(layout: Layout, job: string, task: string, states: readonly string[]): Promise<'changed' | 'unchanged' | 'given up'> {
+export async function editTask(
+  layout: Layout,
+  job: string,
+  task: string,
+  states: readonly string[],
+): Promise<'changed' | 'unchanged' | 'queued' | 'given up'> {
   const draft = draftOf(layout, job, task, states);
   for (;;) {
     runEditor(draft.copy, process.env);
@@ -22,7 +27,10 @@ export async function editTask(layout: Layout, job: string, task: string, states
 }
 
 function invalid({ copy }: Draft, problems: readonly string[]): SpooldError {
-  return new SpooldError('EDIT_INVALID', problems.join('\n'), { path: copy, hint: `Nothing was changed. Your copy: ${copy}` });
+  return new SpooldError('EDIT_INVALID', problems.join('\n'), {
+    path: copy,
+    hint: `Nothing was changed. Your copy: ${copy}`,
+  });
 }
 
 async function isWanted(question: string): Promise<boolean> {

@@ -8,7 +8,8 @@ export class LogsCommand extends BaseCommand {
   static override paths = [['logs']];
   static override usage = BaseCommand.Usage({
     description: 'Show what a task printed; of a job, what all its tasks printed, each line with its task.',
-    details: 'Without --attempt it is the latest attempt. With -f it goes on until the task has ended, over to the next attempt if it is tried again.',
+    details:
+      'Without --attempt it is the latest attempt. With -f it goes on until the task has ended, over to the next attempt if it is tried again.',
     examples: [
       ['The last 20 lines, and what follows', '$0 logs -f -n 20 etl/load'],
       ['What the first attempt printed', '$0 logs --attempt 1 etl/load'],
@@ -23,25 +24,31 @@ export class LogsCommand extends BaseCommand {
 
   override async execute(): Promise<void> {
     const address = resolveAddress(this.job, this.where);
-    if (address === undefined) throw usageError('Whose output? Give an address: JOB/TASK, or JOB for all of it.', 'spoold status lists them.');
+    if (address === undefined)
+      throw usageError('Whose output? Give an address: JOB/TASK, or JOB for all of it.', 'spoold status lists them.');
     const lines = wholeNumber('-n', this.lines, 0);
     const attempt = wholeNumber('--attempt', this.attempt, 1);
     const { job, task } = address;
     if (task === undefined && attempt !== undefined) throw usageError('--attempt needs one task: JOB/TASK.');
-    const [{ openDirectory }, logs] = await Promise.all([import('../client/directory.ts'), import('../client/logs.ts')]);
+    const [{ openDirectory }, logs] = await Promise.all([
+      import('../client/directory.ts'),
+      import('../client/logs.ts'),
+    ]);
     const layout = openDirectory(this.dir);
     if (task === undefined) {
       if (this.follow) await logs.followJob(layout, job, { lines, sink });
       else await logs.showJobLogs(layout, job, lines, sink);
     } else if (this.follow) {
-      const onAttempt = (n: number | undefined) => note(n === undefined ? `${job}/${task} has not been started yet` : `${job}/${task}, attempt ${n}:`);
+      const onAttempt = (n: number | undefined) =>
+        note(n === undefined ? `${job}/${task} has not been started yet` : `${job}/${task}, attempt ${n}:`);
       await logs.followTask(layout, job, task, { lines, attempt, sink, onAttempt });
     } else {
       const shown = logs.attemptToShow(layout, job, task, attempt);
       if (shown === undefined) note(`${job}/${task} has not been started yet: spoold status ${job}/${task} says why`);
       else await logs.showLog(shown, lines, sink);
     }
-    if (process.stdout.writableLength > 0) await new Promise<void>((written) => process.stdout.write('', () => written()));
+    if (process.stdout.writableLength > 0)
+      await new Promise<void>((written) => process.stdout.write('', () => written()));
   }
 }
 
@@ -52,6 +59,7 @@ async function sink(bytes: Uint8Array): Promise<void> {
 
 function wholeNumber(option: string, text: string | undefined, least: number): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^\d{1,9}$/.test(text) || Number(text) < least) throw usageError(`${option}: expected a whole number ≥ ${least}, got ${JSON.stringify(text)}.`);
+  if (!/^\d{1,9}$/.test(text) || Number(text) < least)
+    throw usageError(`${option}: expected a whole number ≥ ${least}, got ${JSON.stringify(text)}.`);
   return Number(text);
 }

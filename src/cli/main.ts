@@ -5,7 +5,7 @@ import { closest } from '../protocol/suggest.ts';
 import { VERSION } from '../version.ts';
 import { BaseCommand } from './base.ts';
 import { flushed, print, printError, styled, usageError } from './print.ts';
-import { GROUPS, newCli, VERBS, type Verb } from './verbs.ts';
+import { GROUPS, newCli, VERBS, type Verb, verbIn } from './verbs.ts';
 
 function overview(): string {
   const width = Math.max(...Object.entries(VERBS).map(([name, { usage }]) => name.length + usage.length + 5));
@@ -22,16 +22,6 @@ function overview(): string {
   return [`spoold ${VERSION}: drop a file, it runs; ls shows the state, mv changes it.`, ...groups, closing].join(
     '\n\n',
   );
-}
-
-/** The first word that is no option, options of all verbs (which may stand before it) passed over. */
-function verbIn(argv: readonly string[]): string | undefined {
-  for (let i = 0; i < argv.length; i++) {
-    const word = argv[i] as string;
-    if (!word.startsWith('-')) return word;
-    if (word === '--dir') i += 1;
-  }
-  return undefined;
 }
 
 /** Does what `argv` says (without node and the script); gives the exit status. */

@@ -2,15 +2,15 @@
 import type { Ended, Move, Moves, Unmoved } from '../client/moves.ts';
 import { count, list } from './words.ts';
 
-/** One line for each task that was named, one for each job. `verb`: `cancelled`, `waits again`, … */
-export function movesText({ moved, unmoved }: Moves, words: (move: Move) => string): string[] {
-  if (moved.length <= 1) return [...moved.map((move) => `${addressOf(move)} ${words(move)}`), ...unmoved.map(unmovedText)];
-  const job = moved[0]?.job ?? '';
-  const tasks = list(
+/** One line for one task, one for many of a job. `words` and `many`: what became of it, and of them. */
+export function movesText({ moved, unmoved }: Moves, words: (move: Move) => string, many = ''): string[] {
+  const rest = unmoved.map(unmovedText);
+  if (moved.length <= 1) return [...moved.map((move) => `${addressOf(move)} ${words(move)}`), ...rest];
+  const ids = list(
     moved.map(({ task }) => task),
     5,
   );
-  return [`${count(moved.length, 'task')} of ${job}: ${tasks}`, ...unmoved.map(unmovedText)];
+  return [`${count(moved.length, 'task')} of ${moved[0]?.job} ${many}: ${ids}`, ...rest];
 }
 
 export function addressOf({ job, task }: { job: string; task: string }): string {

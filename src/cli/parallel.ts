@@ -8,7 +8,8 @@ export class ParallelCommand extends AddressCommand {
   static override paths = [['parallel']];
   static override usage = AddressCommand.Usage({
     description: 'Show or set how many tasks run at a time, in all or of one job.',
-    details: 'The number holds instead of max_parallel in config.yaml or job.json, at once, until --unset. 0 starts nothing.',
+    details:
+      'The number holds instead of max_parallel in config.yaml or job.json, at once, until --unset. 0 starts nothing.',
     examples: [
       ['What holds', '$0 parallel'],
       ['Four at a time in all', '$0 parallel 4'],
@@ -18,7 +19,8 @@ export class ParallelCommand extends AddressCommand {
   });
 
   unset = Option.Boolean('--unset', false, { description: 'Remove the number: max_parallel holds again' });
-  words = Option.Rest({ name: 'n job' });
+  first = Option.String({ name: 'n', required: false });
+  second = Option.String({ name: 'job', required: false });
 
   override async execute(): Promise<void> {
     const [{ openDirectory }, { allParallel, parallelOf, setParallel }] = await Promise.all([
@@ -41,12 +43,14 @@ export class ParallelCommand extends AddressCommand {
   }
 
   private meaning(): { count: number | undefined; job: string | undefined } {
-    const [first, second, ...rest] = this.words;
+    const { first, second } = this;
     const isCount = first !== undefined && /^-?[\d.]+$/.test(first) && !(this.unset && second === undefined);
     const name = isCount ? second : first;
-    if (rest.length > 0 || (!isCount && second !== undefined)) throw usageError('These words do not fit parallel.', 'Usage: spoold parallel [N] [JOB]');
+    if (!isCount && second !== undefined)
+      throw usageError(`${JSON.stringify(first)} is no number.`, 'Usage: spoold parallel [N] [JOB]');
     if (isCount && this.unset) throw usageError('A number and --unset contradict each other.');
-    if (name !== undefined && this.job !== undefined && name !== this.job) throw usageError(`Two jobs are named: ${this.job} and ${name}.`);
+    if (name !== undefined && this.job !== undefined && name !== this.job)
+      throw usageError(`Two jobs are named: ${this.job} and ${name}.`);
     const address = this.address(this.job === undefined ? name : undefined);
     if (address?.task !== undefined) throw usageError(`This works on a whole job: ${address.job}, not one task of it.`);
     return { count: isCount ? Number(first) : undefined, job: address?.job };

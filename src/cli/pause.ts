@@ -8,7 +8,8 @@ export abstract class PlaceCommand extends AddressCommand {
 
   /** The job that is meant; undefined: everything. */
   protected wantedJob(text: string | undefined): string | undefined {
-    if (text !== undefined && this.job !== undefined && text !== this.job) throw usageError(`Two jobs are named: ${this.job} and ${text}.`);
+    if (text !== undefined && this.job !== undefined && text !== this.job)
+      throw usageError(`Two jobs are named: ${this.job} and ${text}.`);
     const { job, task } = this.address(this.job === undefined ? text : undefined) ?? {};
     if (task !== undefined) throw usageError(`This works on a whole job: ${job}, not ${job}/${task}.`);
     return job;
@@ -26,12 +27,22 @@ export class PauseCommand extends PlaceCommand {
   });
 
   override async execute(): Promise<void> {
-    const [{ openDirectory }, { pause }] = await Promise.all([import('../client/directory.ts'), import('../client/pause.ts')]);
+    const [{ openDirectory }, { pause }] = await Promise.all([
+      import('../client/directory.ts'),
+      import('../client/pause.ts'),
+    ]);
     const job = this.wantedJob(this.place);
     const { changed, pause: held } = pause(openDirectory(this.dir), job);
-    if (this.json) return printJson({ job: job ?? null, paused: true, changed, by: held?.by ?? null, since: held?.since ?? null });
+    if (this.json)
+      return printJson({ job: job ?? null, paused: true, changed, by: held?.by ?? null, since: held?.since ?? null });
     const place = job ?? 'everything';
-    if (changed) print(`${place} is paused: nothing new starts, what runs goes on. To go on: spoold resume${job === undefined ? '' : ` ${job}`}`);
-    else print(`${place} is paused already${held?.by === undefined ? '' : `, by ${held.by}`}${held === undefined ? '' : ` since ${held.since}`}`);
+    if (changed)
+      print(
+        `${place} is paused: nothing new starts, what runs goes on. To go on: spoold resume${job === undefined ? '' : ` ${job}`}`,
+      );
+    else
+      print(
+        `${place} is paused already${held?.by === undefined ? '' : `, by ${held.by}`}${held === undefined ? '' : ` since ${held.since}`}`,
+      );
   }
 }

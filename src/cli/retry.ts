@@ -9,7 +9,8 @@ import { note, print, printJson } from './print.ts';
 export class RetryCommand extends AddressCommand {
   static override paths = [['retry']];
   static override usage = AddressCommand.Usage({
-    description: 'Run tasks again: failed, cancelled, skipped, rejected or succeeded; of a job, all failed and cancelled ones.',
+    description:
+      'Run tasks again: failed, cancelled, skipped, rejected or succeeded; of a job, all failed and cancelled ones.',
     details: `
       What was skipped because of a task comes back by itself when that task is tried again. With --edit the task is changed
       first, in $VISUAL or $EDITOR; a rejected one nearly always needs that.
@@ -25,19 +26,26 @@ export class RetryCommand extends AddressCommand {
   addresses = Option.Rest({ name: 'address', required: 1 });
 
   override async execute(): Promise<number> {
-    const [{ openDirectory }, { retryJob, retryTask }, { isServed }, { failuresJson, printFailures, tryEach }] = await Promise.all([
-      import('../client/directory.ts'),
-      import('../client/moves.ts'),
-      import('../client/place.ts'),
-      import('./addresses.ts'),
-    ]);
+    const [{ openDirectory }, { retryJob, retryTask }, { isServed }, { failuresJson, printFailures, tryEach }] =
+      await Promise.all([
+        import('../client/directory.ts'),
+        import('../client/moves.ts'),
+        import('../client/place.ts'),
+        import('./addresses.ts'),
+      ]);
     const addresses = this.addresses.map((text) => (this.edit ? this.needTask(text) : this.needAddress(text)));
     const layout = openDirectory(this.dir);
-    if (this.edit) for (const address of addresses) if (!(await this.editFirst(layout, address))) return 1;
-    const tried = tryEach(addresses, ({ job, task }) => ({
-      job,
-      moves: task === undefined ? retryJob(layout, job) : retryTask(layout, job, task),
-    }));
+    const queued = new Set<Address>();
+    for (const address of this.edit ? addresses : []) {
+      const outcome = await this.editFirst(layout, address);
+      if (outcome === 'given up') return 1;
+      if (outcome === 'queued') queued.add(address);
+    }
+    const tried = tryEach(addresses, (address) => {
+      const { job, task } = address;
+      if (task === undefined) return { job, moves: retryJob(layout, job) };
+      return { job, moves: queued.has(address) ? corrected(job, task) : retryTask(layout, job, task) };
+    });
     if (this.json) {
       const moved = tried.done.flatMap(({ moves }) => moves.moved);
       printJson({ moved, unmoved: tried.done.flatMap(({ moves }) => moves.unmoved), errors: failuresJson(tried) });
@@ -52,22 +60,36 @@ export class RetryCommand extends AddressCommand {
 
   private async tell(job: string, moves: Moves): Promise<void> {
     const { addressOf, movesText } = await import('./moves-text.ts');
-    if (moves.moved.length + moves.unmoved.length === 0) print(`${job} has nothing to run again: no task of it is failed or cancelled`);
-    for (const line of movesText(moves, ({ from }) => `is pending again (it was ${from})`)) print(line);
+    if (moves.moved.length + moves.unmoved.length === 0)
+      print(`${job} has nothing to run again: no task of it is failed or cancelled`);
+    for (const line of movesText(moves, ({ from }) => `is pending again (it was ${from})`, 'are pending again'))
+      print(line);
     for (const move of moves.moved) {
       if (move.cause === undefined) {
-        if (move.from === 'rejected') note(`${addressOf(move)} was rejected and has not been changed; if it is rejected again: spoold retry --edit ${addressOf(move)}`);
+        if (move.from === 'rejected' && !this.edit)
+          note(
+            `${addressOf(move)} was rejected and has not been changed; if it is rejected again: spoold retry --edit ${addressOf(move)}`,
+          );
         continue;
       }
       const { id, folder } = move.cause;
-      note(`${addressOf(move)} was skipped because of ${job}/${id}, which is ${folder} still: it will be skipped again, but for: spoold retry ${job}/${id}`);
+      note(
+        `${addressOf(move)} was skipped because of ${job}/${id}, which is ${folder} still: it will be skipped again, but for: spoold retry ${job}/${id}`,
+      );
     }
   }
 
-  /** False if nothing is to be done: the user gave up, or it cannot be changed now. */
-  private async editFirst(layout: Layout, { job, task }: Address): Promise<boolean> {
+  private async editFirst(
+    layout: Layout,
+    { job, task }: Address,
+  ): Promise<'changed' | 'unchanged' | 'queued' | 'given up'> {
     const { editTask } = await import('./edit-dialogue.ts');
     const states = ['failed', 'cancelled', 'skipped', 'rejected', 'succeeded'];
-    return task !== undefined && (await editTask(layout, job, task, states)) !== 'given up';
+    return task === undefined ? 'unchanged' : editTask(layout, job, task, states);
   }
+}
+
+/** A rejected task that was corrected: it is in pending/ already. */
+function corrected(job: string, task: string): Moves {
+  return { moved: [{ job, task, from: 'rejected', to: 'pending' }], unmoved: [] };
 }

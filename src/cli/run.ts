@@ -45,7 +45,8 @@ export class RunCommand extends BaseCommand {
     const { joinDirectory, makePrivateDirectory, runningDirectory } = await import('../client/run.ts');
     const running = runningDirectory(this.dir, process.env);
     const work = await this.work();
-    const venue = running === undefined ? makePrivateDirectory(work, process.env) : joinDirectory(running, work, process.env);
+    const venue =
+      running === undefined ? makePrivateDirectory(work, process.env) : joinDirectory(running, work, process.env);
     return venue.isPrivate ? runPrivately(venue, work) : runThere(venue, work);
   }
 
@@ -61,13 +62,24 @@ export class RunCommand extends BaseCommand {
 
 /** In a directory that a daemon serves: its tasks are cancelled if we are, and what they left stays there. */
 async function runThere(venue: Venue, work: Work): Promise<number> {
-  const { status, outcome } = await doWork(venue, work);
-  if (outcome !== undefined) tellFailure(venue, work, outcome);
-  return status;
+  try {
+    const { status, outcome } = await doWork(venue, work);
+    if (outcome !== undefined) tellFailure(venue, work, outcome);
+    return status;
+  } catch (error) {
+    if (!(error instanceof SpooldError)) throw error;
+    if (error.code === 'WAIT_STUCK')
+      await cancelAll(venue); // or it would start long after we said that it did not
+    else note(`the work is not done; it is the job ${venue.job} in ${venue.layout.root}`);
+    throw error;
+  }
 }
 
 async function runPrivately(venue: Venue, work: Work): Promise<number> {
-  const [{ serve }, { removePrivateDirectory }] = await Promise.all([import('../daemon/daemon.ts'), import('../client/run.ts')]);
+  const [{ serve }, { removePrivateDirectory }] = await Promise.all([
+    import('../daemon/daemon.ts'),
+    import('../client/run.ts'),
+  ]);
   let serving: Serving;
   try {
     serving = await serve({ dir: venue.layout.root, log: 'file' });
@@ -84,7 +96,10 @@ async function runPrivately(venue: Venue, work: Work): Promise<number> {
   } finally {
     serving.stop('kill');
     await serving.ended;
-    if (keep) note(`what is left of it is kept in ${venue.layout.root} (spoold status --dir ${venue.layout.root}; rm -r when done)`);
+    if (keep)
+      note(
+        `what is left of it is kept in ${venue.layout.root} (spoold status --dir ${venue.layout.root}; rm -r when done)`,
+      );
     else removePrivateDirectory(venue);
   }
 }
@@ -112,7 +127,8 @@ async function doWork(venue: Venue, work: Work): Promise<Done> {
   let signal: (typeof SIGNALS)[number] | 'SIGPIPE' | undefined;
   const interrupted = new Promise<void>((resolve) => {
     const interrupt = (name: (typeof SIGNALS)[number] | 'SIGPIPE') => {
-      if (signal !== undefined && name !== 'SIGPIPE') note('it is being cancelled; what does not end is killed when its time is up');
+      if (signal !== undefined && name !== 'SIGPIPE')
+        note('it is being cancelled; what does not end is killed when its time is up');
       signal ??= name;
       resolve();
     };
@@ -134,7 +150,7 @@ async function doWork(venue: Venue, work: Work): Promise<Done> {
 
 /** Cancels what is left, and returns when nothing of it runs. */
 async function cancelAll({ layout, job }: Venue): Promise<void> {
-  const [{ cancelJob }, { pause }, { unfinishedIn }, { setTimeout: pauseFor }] = await Promise.all([
+  const [{ cancelJob }, { pause, resume }, { unfinishedIn }, { setTimeout: pauseFor }] = await Promise.all([
     import('../client/moves.ts'),
     import('../client/pause.ts'),
     import('../client/unfinished.ts'),
@@ -144,9 +160,10 @@ async function cancelAll({ layout, job }: Venue): Promise<void> {
   for (;;) {
     cancelJob(layout, job);
     const { pending, running } = unfinishedIn(layout.job(job));
-    if (pending.size + running.size === 0) return;
+    if (pending.size + running.size === 0) break;
     await pauseFor(20);
   }
+  resume(layout, job);
 }
 
 function printer({ job }: Venue, { only }: Work) {
@@ -177,10 +194,16 @@ function tellHolding(): (progress: { holding: string | undefined }) => void {
 }
 
 /** A single command speaks for itself, unless it was never run. */
-function tellFailure({ job, layout, isPrivate }: Venue, { only }: Work, { status, unsuccessful, tasks }: RunOutcome): void {
+function tellFailure(
+  { job, layout, isPrivate }: Venue,
+  { only }: Work,
+  { status, unsuccessful, tasks }: RunOutcome,
+): void {
   if (status === 0) return;
   if (unsuccessful.length === 0) return note('the work vanished before it was done');
-  const shown = unsuccessful.slice(0, 10).map(({ task, state, why }) => `  ${job}/${task} ${state}${why === '' ? '' : `: ${why}`}`);
+  const shown = unsuccessful
+    .slice(0, 10)
+    .map(({ task, state, why }) => `  ${job}/${task} ${state}${why === '' ? '' : `: ${why}`}`);
   if (unsuccessful.length > 10) shown.push(`  … and ${unsuccessful.length - 10} more`);
   if (only !== undefined && tasks === 1) note((unsuccessful[0]?.why ?? '') || `${only} did not succeed`);
   else note(`${unsuccessful.length} of ${tasks} tasks did not succeed:\n${shown.join('\n')}`);

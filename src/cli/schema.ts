@@ -15,7 +15,8 @@ export class SchemaCommand extends BaseCommand {
   override async execute(): Promise<void> {
     const { jsonSchema, SCHEMA_KINDS } = await import('../protocol/schema.ts');
     const kind = SCHEMA_KINDS.find((name) => name === this.kind);
-    if (kind === undefined) throw usageError(`There is no schema ${JSON.stringify(this.kind)}.`, `There are ${SCHEMA_KINDS.join(', ')}.`);
+    if (kind === undefined)
+      throw usageError(`There is no schema ${JSON.stringify(this.kind)}.`, `There are ${SCHEMA_KINDS.join(', ')}.`);
     printJson(jsonSchema(kind));
   }
 }

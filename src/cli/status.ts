@@ -41,10 +41,16 @@ export class StatusCommand extends AddressCommand {
     const width = process.stdout.isTTY ? Math.max(40, process.stdout.columns ?? 80) : 200;
     const show = { now: Date.now(), width, dir: this.dir === undefined ? '' : ` --dir ${this.dir}` };
     if (address?.task !== undefined) {
-      const [{ taskText }, { taskReport }] = await Promise.all([import('./task-text.ts'), import('../client/task-report.ts')]);
+      const [{ taskText }, { taskReport }] = await Promise.all([
+        import('./task-text.ts'),
+        import('../client/task-report.ts'),
+      ]);
       return taskText(taskReport(layout, address.job, address.task, LAST_LINES), show);
     }
-    const [words, { jobReport, overview }] = await Promise.all([import('./status-text.ts'), import('../client/status.ts')]);
+    const [words, { jobReport, overview }] = await Promise.all([
+      import('./status-text.ts'),
+      import('../client/status.ts'),
+    ]);
     if (address !== undefined) return words.jobText(jobReport(layout, address.job, SHOWN_TASKS), show);
     return words.overviewText(overview(layout, { failed: SHOWN_FAILURES, lines: 3, others: 5 }), show);
   }

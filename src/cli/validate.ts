@@ -17,10 +17,23 @@ export class ValidateCommand extends ReportingCommand {
   override async execute(): Promise<number> {
     const { FILE_KINDS, validateFile } = await import('../client/validate.ts');
     const kind = FILE_KINDS.find((name) => name === this.as);
-    if (this.as !== undefined && kind === undefined) throw usageError(`--as ${this.as}: there is no such kind of file.`, `There are ${FILE_KINDS.join(', ')}.`);
+    if (this.as !== undefined && kind === undefined)
+      throw usageError(`--as ${this.as}: there is no such kind of file.`, `There are ${FILE_KINDS.join(', ')}.`);
     const all = this.files.map((file) => validateFile(file, kind));
-    if (this.json) printJson(all.map(({ path, kind: found, problems }) => ({ path, kind: found ?? null, valid: problems.length === 0, problems })));
-    else for (const { path, kind: found, problems } of all) print(problems.length === 0 ? `${path}: ${styled('green', 'ok')} (${WORDS[found ?? 'task']})` : problems.join('\n'));
+    if (this.json)
+      printJson(
+        all.map(({ path, kind: found, problems }) => ({
+          path,
+          kind: found ?? null,
+          valid: problems.length === 0,
+          problems,
+        })),
+      );
+    else
+      for (const { path, kind: found, problems } of all)
+        print(
+          problems.length === 0 ? `${path}: ${styled('green', 'ok')} (${WORDS[found ?? 'task']})` : problems.join('\n'),
+        );
     return all.every(({ problems }) => problems.length === 0) ? 0 : 2;
   }
 }

@@ -60,9 +60,12 @@ export function newCli(): Cli {
   });
 }
 
-/** Every verb with its options, for completion and documentation. */
-export async function definitions(): Promise<ReturnType<Cli['definitions']>> {
-  const cli = newCli();
-  for (const verb of Object.values(VERBS)) cli.register(await verb.load());
-  return cli.definitions();
+/** The first word that is no option, options of all verbs (which may stand before it) passed over. */
+export function verbIn(argv: readonly string[]): string | undefined {
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i] as string;
+    if (!word.startsWith('-')) return word;
+    if (word === '--dir') i += 1;
+  }
+  return undefined;
 }

@@ -27,14 +27,20 @@ export class WaitCommand extends AddressCommand {
   override async execute(): Promise<number> {
     const addresses = this.wanted();
     const timeout = await this.seconds();
-    const [{ openDirectory }, { waitFor }] = await Promise.all([import('../client/directory.ts'), import('../client/wait.ts')]);
+    const [{ openDirectory }, { waitFor }] = await Promise.all([
+      import('../client/directory.ts'),
+      import('../client/wait.ts'),
+    ]);
     const layout = openDirectory(this.dir);
     const progress = process.stderr.isTTY ? new ProgressLine() : undefined;
     try {
       const onProgress = progress === undefined ? {} : { onProgress: progress.show };
-      const { kind, items, status } = await waitFor(layout, addresses, { timeout, ...onProgress }).finally(() => progress?.clear());
-      if (this.json) printJson({ ended: kind === 'ended', timed_out: kind === 'timeout', status, items: items.map(json) });
-      else for (const item of items) tell(item);
+      const { kind, items, status } = await waitFor(layout, addresses, { timeout, ...onProgress }).finally(() =>
+        progress?.clear(),
+      );
+      if (this.json)
+        printJson({ ended: kind === 'ended', timed_out: kind === 'timeout', status, items: items.map(json) });
+      else tell(items);
       return status;
     } catch (error) {
       if (error instanceof SpooldError) throw error;
@@ -58,14 +64,27 @@ export class WaitCommand extends AddressCommand {
 }
 
 function json({ job, task, state, status, message }: WaitItem): object {
-  return { job, ...(task !== undefined && { task }), state, status: status ?? null, ...(message !== undefined && { message }) };
+  return {
+    job,
+    ...(task !== undefined && { task }),
+    state,
+    status: status ?? null,
+    ...(message !== undefined && { message }),
+  };
 }
 
+const MOST_TOLD = 20;
+
 /** Success is silent, as with wait(1). */
-function tell({ job, task, state, status, message }: WaitItem): void {
-  const name = task === undefined ? job : `${job}/${task}`;
-  if (status === undefined) note(`${name} has not ended: ${state}`);
-  else if (status !== 0) note(`${name} is ${state}${message === undefined || message === state ? '' : `: ${message}`}`);
+function tell(items: readonly WaitItem[]): void {
+  const lines = items.flatMap(({ job, task, state, status, message }) => {
+    const name = task === undefined ? job : `${job}/${task}`;
+    if (status === undefined) return [`${name} has not ended: ${state}`];
+    const why = message === undefined || message === state ? '' : `: ${message}`;
+    return status === 0 ? [] : [`${name} is ${state}${why}`];
+  });
+  for (const line of lines.slice(0, MOST_TOLD)) note(line);
+  if (lines.length > MOST_TOLD) note(`and ${lines.length - MOST_TOLD} more`);
 }
 
 /** One line on the terminal that is written over. */

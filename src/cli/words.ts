@@ -3,15 +3,19 @@ import { stripVTControlCharacters } from 'node:util';
 import { describeExit } from '../protocol/result.ts';
 import type { Attempt } from '../client/attempts.ts';
 
-/** `0.4s`, `12s`, `3m12s`, `2h05m`, `4d03h`: two units at most. */
+/** `4ms`, `1.4s`, `12s`, `3m12s`, `2h05m`, `4d03h`: two units at most. */
 export function span(seconds: number): string {
-  if (seconds < 9.95) return `${Number(Math.max(0, seconds).toFixed(1))}s`;
+  if (seconds < 0.9995) return seconds <= 0 ? '0s' : `${Math.max(1, Math.round(seconds * 1000))}ms`;
+  if (seconds < 9.95) return `${Number(seconds.toFixed(1))}s`;
   const whole = Math.round(seconds);
-  const two = (n: number) => String(n).padStart(2, '0');
   if (whole < 60) return `${whole}s`;
   if (whole < 3600) return `${Math.floor(whole / 60)}m${two(whole % 60)}s`;
   if (whole < 86_400) return `${Math.floor(whole / 3600)}h${two(Math.floor((whole % 3600) / 60))}m`;
   return `${Math.floor(whole / 86_400)}d${two(Math.floor((whole % 86_400) / 3600))}h`;
+}
+
+function two(n: number): string {
+  return String(n).padStart(2, '0');
 }
 
 /** `5m02s ago`, or `just now`; `at` and `now` in milliseconds since 1970. */

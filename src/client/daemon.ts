@@ -105,7 +105,7 @@ async function spawnDaemon(layout: Layout, script: string, deadline: number): Pr
   }
   throw new SpooldError('DAEMON_FAILED', reasonIn(complaint) ?? `The daemon ended at once (${ended}).`, {
     path: layout.log,
-    exit: 1,
+    exit: ended === 2 || ended === 3 ? ended : 1,
     hint: hintIn(complaint) ?? `Its log may say more: ${layout.log}`,
   });
 }
@@ -190,7 +190,7 @@ export async function stopDaemon(layout: Layout, { how, timeout, onWait }: StopO
 
 function stillThere(layout: Layout, pid: number, how: StopHow): SpooldError {
   const running = runningTasks(layout);
-  const message = `The daemon (process ${pid}) has not stopped yet; ${running.length} tasks run.`;
+  const message = `The daemon (process ${pid}) has not stopped yet: ${running.length === 1 ? `${running[0]} runs` : `${running.length} tasks run`}.`;
   const hint =
     how === 'drain'
       ? 'It starts nothing new and goes on waiting for them. spoold stop leaves them running, --kill ends them.'

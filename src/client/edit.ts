@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SpooldError } from '../errors.ts';
-import { createExclusive, isThere, remove, removeTree, replaceWhole, syncFolder } from '../host/atomic.ts';
+import { createExclusive, isThere, publish, remove, removeTree, replaceWhole, syncFolder } from '../host/atomic.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
 import { mergeDefaults, parseTask, type Raw } from '../protocol/task.ts';
@@ -94,10 +94,11 @@ export function problemsWith({ task, copy }: Draft): string[] {
 }
 
 /**
- * Puts the edited copy in the place of the task's file; `unchanged` if it is the same text.
- * Errors: EDIT_OVERTAKEN, if the task has started, moved, or been changed by somebody else meanwhile.
+ * Puts the edited copy in the place of the task's file; `unchanged` if it is the same text. What was rejected is
+ * dropped anew and taken out of rejected/ in one go (`queued`), since the daemon takes in what changes there by itself.
+ * Errors: MOVE_IN_THE_WAY; EDIT_OVERTAKEN, if the task has started, moved, or been changed by somebody else meanwhile.
  */
-export function putBack(layout: Layout, draft: Draft): 'changed' | 'unchanged' {
+export function putBack(layout: Layout, draft: Draft): 'changed' | 'unchanged' | 'queued' {
   const { task, path, copy, before, stamp } = draft;
   const text = readFileSync(copy, 'utf8');
   if (text === before) {
@@ -106,12 +107,31 @@ export function putBack(layout: Layout, draft: Draft): 'changed' | 'unchanged' {
   }
   if (fileStamp(path) !== stamp || (task.state === 'pending' && claimedAttempt(task.layout, task.id) !== undefined))
     throw overtaken(layout, draft);
+  if (task.state === 'rejected') return dropAnew(layout, draft, text);
   replaceWhole(path, text, { sync: true });
   if (task.state === 'pending' && startedMeanwhile(draft, text)) throw overtaken(layout, draft);
   syncFolder(task.layout.folder(task.state === 'held' ? 'pending' : task.state));
   recordEvents(layout, [{ job: task.job, task: task.id, event: 'edited' }]);
   discard(draft);
   return 'changed';
+}
+
+function dropAnew(layout: Layout, draft: Draft, text: string): 'queued' {
+  const { job, id, layout: jobLayout } = draft.task;
+  const target = jobLayout.task('pending', id);
+  if (!publish(target, text, { sync: true })) {
+    throw new SpooldError('MOVE_IN_THE_WAY', `${job}/${id} cannot be queued: there is a file ${target} already.`, {
+      path: target,
+      exit: 1,
+      hint: `Your copy: ${draft.copy}`,
+    });
+  }
+  syncFolder(jobLayout.folder('pending'));
+  remove(draft.path);
+  remove(jobLayout.rejection(id));
+  recordEvents(layout, [{ job, task: id, event: 'edited', from: 'rejected', to: 'pending' }]);
+  discard(draft);
+  return 'queued';
 }
 
 /** It was claimed between our look and our rename: then running/ has either our text, or the one before and ours is one too many. */

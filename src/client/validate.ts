@@ -65,7 +65,9 @@ function jsonProblems(kind: 'task' | 'bundle' | 'job', path: string, value: unkn
     const parsed = parseBundle(value, { defaults, isFile: isThere });
     return parsed.ok ? [] : parsed.problems;
   }
-  const parsed = parseTask(isObject(value) ? mergeDefaults(defaults, value) : value, idFor(path, value), { isFile: isThere });
+  const parsed = parseTask(isObject(value) ? mergeDefaults(defaults, value) : value, idFor(path, value), {
+    isFile: isThere,
+  });
   return parsed.ok ? [] : parsed.problems;
 }
 
@@ -94,7 +96,15 @@ function kindByName(path: string): FileKind | undefined {
   return /^config(\.example)?\.ya?ml$/.test(name) ? 'config' : undefined;
 }
 
-const CONFIG_ONLY = ['poll_interval', 'max_concurrent_runners', 'task_timeout', 'min_free', 'log_level', 'log_format', 'allowed_owners'];
+const CONFIG_ONLY = [
+  'poll_interval',
+  'max_concurrent_runners',
+  'task_timeout',
+  'min_free',
+  'log_level',
+  'log_format',
+  'allowed_owners',
+];
 const JOB_ONLY = ['defaults', 'on_failure', 'job_timeout', 'notify', 'max_parallel'];
 
 function kindByContent(value: unknown): FileKind {

@@ -112,7 +112,7 @@ export function remarkOn(job: JobLayout, id: string, state: State): Remark | und
   const unmet = factsOf(id, read.raw, {})
     .dependencies.map((task) => dependencyOf(job, task))
     .filter((d) => d.state !== 'succeeded');
-  if (unmet.length > 0) return { kind: 'waits for', tasks: unmet.map(({ task, state }) => ({ task, state })) };
+  if (unmet.length > 0) return { kind: 'waits for', tasks: unmet };
   const at = retryAt(job, id);
   return at !== undefined && Date.parse(at) > wallClock() ? { kind: 'retry', at } : undefined;
 }

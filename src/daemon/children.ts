@@ -107,6 +107,7 @@ function isOurChild(attempt: Attempt, path: string): boolean {
 
 function setSourceAside(world: World, attempt: Attempt, path: string, id: string): void {
   const { children } = attempt.run.layout;
+  attempt.dropped = true;
   createFolder(children);
   const source = join(children, `${id}.json`);
   if (moveByLink(path, source) === 'exists') remove(path);

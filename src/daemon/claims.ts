@@ -52,7 +52,7 @@ function adoptClaim(world: World, job: Job, id: string): void {
     unclaimTask(job.layout, id);
     return relocate(world, job, id);
   }
-  const attempt: Attempt = { job, id, run, peakRss: 0, nextLook: 0 };
+  const attempt: Attempt = { job, id, run, peakRss: 0, nextLook: 0, dropped: true };
   const ending = readEnding(run.layout);
   if (ending !== undefined) attempt.ending = ending;
   job.begin(attempt);

@@ -15,7 +15,7 @@ import { ownersOf, readConfig } from './settings.ts';
 import { findJobs } from './jobs.ts';
 import { errorFields, Log } from './log.ts';
 import { GroupSync } from './sync.ts';
-import { endAll, stirAll, tick } from './tick.ts';
+import { endAll, slotsOf, stirAll, tick } from './tick.ts';
 import { Wake } from './wake.ts';
 import { type StopMode, World } from './world.ts';
 
@@ -103,8 +103,8 @@ function recover(world: World): void {
   remove(layout.stopRequest);
   world.unknownIsDeadAt = monotonic() + (lock.takenByAge ? 0 : LOCK_STALE_MS);
   world.wake.watchTop();
+  findUnclaimed(world); // before the claims are read, or its task would go back to pending
   findJobs(world);
-  findUnclaimed(world);
   stirAll(world);
   world.log.info('serving', { pid: process.pid, dir: layout.root, version: VERSION, launcher: world.launcher.kind });
   lock.publish(statusOf(world));
@@ -114,6 +114,7 @@ function recover(world: World): void {
 async function turn(world: World, lost: () => string | undefined): Promise<Stopped> {
   const sync = new GroupSync(world);
   let beat = monotonic();
+  let holding = world.holding;
   for (;;) {
     const until = tick(world);
     sync.maybe();
@@ -123,8 +124,9 @@ async function turn(world: World, lost: () => string | undefined): Promise<Stopp
     const overslept = monotonic() - due > HEARTBEAT_MS;
     if (lost() !== undefined || (overslept && !world.lock.isOurs()))
       return abandon(world, lost() ?? 'daemon.json names another daemon');
-    if (monotonic() - beat >= HEARTBEAT_MS) {
+    if (monotonic() - beat >= HEARTBEAT_MS || holding !== world.holding) {
       beat = monotonic();
+      holding = world.holding;
       publish(world);
     }
   }
@@ -136,9 +138,10 @@ function statusOf(world: World): Partial<DaemonRecord> {
   return {
     serving: true,
     heartbeat_at: new Date(wallClock()).toISOString(),
-    ...(world.holding === undefined ? { holding: undefined } : { holding: world.holding }),
-    ...(world.stopping === undefined ? {} : { stopping: world.stopping }),
-  } as Partial<DaemonRecord>;
+    max_parallel: slotsOf(world),
+    holding: world.holding,
+    stopping: world.stopping,
+  };
 }
 
 function publish(world: World): void {

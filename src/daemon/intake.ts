@@ -146,12 +146,21 @@ function lookAtName(world: World, job: Job, state: State, name: string): void {
   const id = taskIdOf(name);
   if (id === undefined) {
     if (state === 'pending' && !name.startsWith('.')) job.soil('pending');
-    if (state === 'running' && name.endsWith('.run')) relocate(world, job, name.slice(0, -'.run'.length));
+    if (state === 'running' && name.endsWith('.run')) lookAtClaim(world, job, name.slice(0, -'.run'.length));
     return;
   }
   if (state === 'rejected') return lookAtRejected(world, job, id);
   if (state === 'pending' && nameProblem(id) !== undefined) return rejectName(world, job, id);
-  if (nameProblem(id) === undefined) relocate(world, job, id);
+  if (nameProblem(id) !== undefined) return;
+  // Most hints are echoes of our own moves: one stat tells those.
+  const believed = job.graph.get(id)?.state === state || (state === 'running' && job.attempts.has(id));
+  const there = isThere(job.layout.task(state, id));
+  if (there !== believed || (there && state === 'pending')) relocate(world, job, id);
+}
+
+/** A claim that we did not make or end ourselves. */
+function lookAtClaim(world: World, job: Job, id: string): void {
+  if (!job.attempts.has(id) && nameProblem(id) === undefined && isThere(job.layout.claim(id))) relocate(world, job, id);
 }
 
 function rejectName(world: World, job: Job, name: string): void {
@@ -420,7 +429,8 @@ export function rejectDrop(
   from = job.layout.task('pending', name),
 ): void {
   const facts = factsFrom(job, 'pending', name, from);
-  const target = reject(job.layout, from, name, reason);
+  const lineage = facts?.ancestors.length ? `\nancestors: ${facts.ancestors.join(' ')}` : '';
+  const target = reject(job.layout, from, name, `${reason}${lineage}`);
   if (target === undefined) return;
   world.event({ job: job.name, task: name, event: 'rejected', to: 'rejected', reason });
   world.log.info('rejected', { job: job.name, file: `${target}.json`, reason });

@@ -33,6 +33,8 @@ export interface Attempt {
   peakRss: number;
   /** Monotonic milliseconds at which it is to be looked at even without a hint. */
   nextLook: number;
+  /** It has dropped children, or may have under an earlier daemon: their sources are cleared away at the end. */
+  dropped: boolean;
   /** A child of it is no valid task, in words. */
   badChild?: string;
 }

@@ -1,7 +1,8 @@
 // Which jobs there are. A job is its folder's inode, not its name: one that was removed and made again is another.
 import { statSync } from 'node:fs';
 import { unless } from '../errors.ts';
-import { createFolder, namesIn } from '../host/atomic.ts';
+import { createFolder, namesIn, sweepUnfinished } from '../host/atomic.ts';
+import { wallClock } from '../host/clock.ts';
 import { isName, nameProblem } from '../protocol/names.ts';
 import { STATES } from '../protocol/states.ts';
 import { readClaims } from './claims.ts';
@@ -29,9 +30,13 @@ function addJob(world: World, name: string): void {
   const job = new Job(name, layout, world.active, world.attempts);
   world.jobs.set(name, job);
   makeFolders(job);
+  sweepUnfinished(layout.folder('pending'), wallClock(), ABANDONED_AFTER_S);
   readClaims(world, job);
   job.stir();
 }
+
+/** A dot file in pending/ that nobody has touched for so long has no living writer. */
+const ABANDONED_AFTER_S = 3600;
 
 /** All folders are there from the beginning, so that every move a person may want is one `mv`. */
 function makeFolders(job: Job): void {

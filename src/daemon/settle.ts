@@ -1,9 +1,8 @@
 // The end of an attempt, in this order: drop folder closed and emptied, result.json, the task moved to the folder that
 // the result names, the claim unlinked. A crash after any of them is finished by the next look: without a result the
 // attempt is judged again from its facts, with one the move is made again.
-import { hostname } from 'node:os';
 import { errnoOf } from '../errors.ts';
-import { ensureFolder, isThere, moveByLink, renameFolder } from '../host/atomic.ts';
+import { ensureFolder, isThere, moveByLink } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import { TICKS_PER_SECOND } from '../host/identity.ts';
 import { type AttemptResult, type Destination, describeExit, type Reason } from '../protocol/result.ts';
@@ -43,8 +42,8 @@ const MAX_LOST_IN_A_ROW = 3;
 /** Writes down how an attempt ended and moves its task there. A disk too full for it is tried again at the next look. */
 export function settle(world: World, attempt: Attempt, end: End): void {
   try {
-    if (closeDrops(attempt.run.layout, renameFolder)) takeChildren(world, attempt, attempt.run.layout.closed, true);
-    const result = resultOf(attempt, end);
+    if (closeDrops(attempt.run.layout)) takeChildren(world, attempt, attempt.run.layout.closed, true);
+    const result = resultOf(attempt, end, world.host);
     writeResult(attempt.run.layout, result);
     conclude(world, attempt, result);
   } catch (error) {
@@ -83,6 +82,7 @@ function conclude(world: World, attempt: Attempt, result: AttemptResult): void {
   else world.unsynced = true;
   if (!moved) {
     relocate(world, job, id); // a person has moved it: the folder wins
+    if (stateOf(job.layout, id) === undefined) job.graph.forget(id);
     job.graph.judgeAgain(id);
   } else {
     job.graph.move(id, result.to);
@@ -93,7 +93,7 @@ function conclude(world: World, attempt: Attempt, result: AttemptResult): void {
 
 function thinAfterSync(world: World, attempt: Attempt): void {
   world.afterSync(() => thinRun(attempt.run.layout));
-  if (isThere(attempt.run.layout.children) || isThere(attempt.run.layout.closed)) clearAfterSync(world, attempt);
+  if (attempt.dropped) clearAfterSync(world, attempt);
 }
 
 /** running/ → the folder, by link and unlink; what somebody put there under the same name meanwhile is rejected. False if it was not in running/. */
@@ -125,7 +125,7 @@ export function giveBack(world: World, attempt: Attempt): void {
   job.graph.judgeAgain(id);
 }
 
-function resultOf(attempt: Attempt, end: End): AttemptResult {
+function resultOf(attempt: Attempt, end: End, host: string): AttemptResult {
   const now = wallClock();
   const began = end.kind !== 'unstartable';
   const times = began ? readTimes(attempt.run.layout, now) : undefined;
@@ -150,7 +150,7 @@ function resultOf(attempt: Attempt, end: End): AttemptResult {
     cpu_s: lastWord === undefined ? null : lastWord.cpuTicks / TICKS_PER_SECOND,
     max_rss_bytes: attempt.peakRss || null,
     output_bytes: times?.outputBytes ?? 0,
-    host: hostname(),
+    host,
   };
   if (verdict.failed) retryMaybe(attempt, result, times?.startedAt ?? now, finishedAt);
   return result;

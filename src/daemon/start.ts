@@ -10,7 +10,7 @@ import { runName } from '../protocol/names.ts';
 import { membersOf, signalMembers } from '../runner/ending.ts';
 import { renderScript, shellArgv } from '../runner/script.ts';
 import { claimTask, createRun, discardRun, type Run, unclaimTask } from '../store/runs.ts';
-import { foldersHolding, readDrop } from '../store/tasks.ts';
+import { readDrop } from '../store/tasks.ts';
 import { environmentOf, standardInput, Unstartable, workingDirectory } from './environment.ts';
 import { factsOf, rejectDrop, relocate, sameIdText, specFrom } from './intake.ts';
 import type { Attempt, Job } from './job.ts';
@@ -21,34 +21,43 @@ import type { World } from './world.ts';
 export function start(world: World, job: Job, id: string): void {
   if (job.attempts.has(id)) return; // claimed; judged again when that attempt is settled
   const run = createRun(job.layout, id, 1);
-  if (!claimTask(job.layout, id, run.attempt)) {
-    discardRun(run.layout);
-    return;
-  }
-  if (run.attempt > 1 && earlierAttemptLives(world, job, id, run.attempt)) {
-    job.graph.delay(id, wallClock() + EARLIER_AGAIN_MS);
-    return letGo(job, id, run);
-  }
-  const moved = moveIfFree(job.layout.task('pending', id), job.layout.task('running', id));
-  if (moved !== 'moved') {
+  let spec: TaskSpec | undefined;
+  try {
+    if (!claimTask(job.layout, id, run.attempt)) return discardRun(run.layout);
+    spec = takeTask(world, job, id, run);
+  } catch (error) {
     letGo(job, id, run);
-    return relocate(world, job, id);
+    throw error;
   }
-  const spec = readAgain(world, job, id);
   if (spec === undefined) return letGo(job, id, run);
+  const now = monotonic();
   const attempt: Attempt = {
     job,
     id,
     run,
     spec,
     peakRss: 0,
-    handedAt: monotonic(),
-    nextLook: monotonic() + FIRST_LOOK_MS,
+    dropped: false,
+    handedAt: now,
+    nextLook: now + FIRST_LOOK_MS,
   };
   job.begin(attempt);
   job.graph.move(id, 'running');
   job.summaryDue = true;
   handOver(world, attempt, spec);
+}
+
+/** Under the claim: pending/ → running/, and what it says there. Undefined if it may not start. */
+function takeTask(world: World, job: Job, id: string, run: Run): TaskSpec | undefined {
+  if (run.attempt > 1 && earlierAttemptLives(world, job, id, run.attempt)) {
+    job.graph.delay(id, wallClock() + EARLIER_AGAIN_MS);
+    return undefined;
+  }
+  if (moveIfFree(job.layout.task('pending', id), job.layout.task('running', id)) === 'moved')
+    return readAgain(world, job, id);
+  job.hint('pending', `${id}.json`);
+  job.hint('running', `${id}.json`);
+  return undefined;
 }
 
 const EARLIER_AGAIN_MS = 200;
@@ -82,10 +91,10 @@ function earlierAttemptLives(world: World, job: Job, id: string, attempt: number
 /** Reads the task from running/, on one descriptor. What may not start goes back, or to rejected/. */
 function readAgain(world: World, job: Job, id: string): TaskSpec | undefined {
   const path = job.layout.task('running', id);
-  const other = foldersHolding(job.layout, id).find((state) => state !== 'running');
   const drop = readDrop(path, world.owners);
-  if (other !== undefined && other !== 'pending') {
-    rejectDrop(world, job, id, sameIdText(job, id, other, path), path);
+  if (isThere(job.layout.task('succeeded', id))) {
+    // Of the folders, only succeeded/ is not known by heart.
+    rejectDrop(world, job, id, sameIdText(job, id, 'succeeded', path), path);
     job.graph.forget(id);
     relocate(world, job, id);
     return undefined;

@@ -2,7 +2,7 @@
 // between; what takes long stops at a deadline and goes on in the next turn.
 import { statfsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { unless } from '../errors.ts';
+import { errnoOf, unless } from '../errors.ts';
 import { isThere, moveIfFree, remove, replaceWhole } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { plan } from '../scheduler/plan.ts';
@@ -14,11 +14,15 @@ import { lookAtUnfinished, noticeChanges, readSettings, relocate, takeIn } from 
 import { findJobs, forgetJob } from './jobs.ts';
 import type { Job } from './job.ts';
 import { errorFields } from './log.ts';
+import { sampleMemory } from './memory.ts';
 import { start } from './start.ts';
 import type { World } from './world.ts';
 
 /** How long taking in may keep the loop busy, in ms. */
 const SLICE_MS = 25;
+const CORES = availableParallelism();
+/** What a start cannot do anything about: nothing new is started until the next look. */
+const EXHAUSTED: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EMFILE', 'ENFILE']);
 /** A task that could not be started for trouble with the disk is tried again after this, in ms. */
 const TROUBLE_AGAIN_MS = 1_000;
 
@@ -49,6 +53,7 @@ function lookAtAttempts(world: World): void {
 function lookAround(world: World): void {
   readTop(world);
   holdWhileDiskIsLow(world);
+  void sampleMemory(world);
   for (const job of [...world.jobs.values()]) {
     guarded(world, job, () => {
       if (!job.stillThere()) return forgetJob(world, job);
@@ -143,18 +148,22 @@ function reconcile(world: World, job: Job): void {
   }
 }
 
+/** How many tasks run at one time, over all jobs: the file `parallel`, else the config, else one a core. */
+export function slotsOf(world: World): number {
+  return world.parallel ?? world.config.maxParallel ?? CORES;
+}
+
 /** Fills the free slots, in order. */
 function startWhatMay(world: World): void {
   const now = wallClock();
-  const slots = world.parallel ?? world.config.maxParallel ?? availableParallelism();
   const stopped = world.stopping !== undefined || world.paused || world.holding !== undefined;
-  const free = stopped ? 0 : slots - world.attempts.size;
+  const free = stopped ? 0 : slotsOf(world) - world.attempts.size;
   const candidates: Job[] = [];
   for (const job of world.active) {
     job.free = job.loaded && !stopped ? job.limit - job.attempts.size : 0;
     if (job.free > 0 && job.peekReady(now) !== undefined) candidates.push(job);
   }
-  for (const { job, id } of free > 0 ? plan(candidates, free, now) : []) {
+  for (const { job, id } of free > 0 ? plan(candidates, free, now, world.turns) : []) {
     if (!guarded(world, job, () => start(world, job, id))) job.graph.delay(id, now + TROUBLE_AGAIN_MS);
   }
   for (const job of world.active) rest(world, job, now, stopped);
@@ -234,6 +243,7 @@ function guarded(world: World, job: Job, action: () => void): boolean {
     action();
     return true;
   } catch (error) {
+    if (EXHAUSTED.has(errnoOf(error) ?? '')) world.holding = (error as Error).message; // until the next look at the disk
     if (job.stillThere())
       world.log.error('trouble with a job; tried again at the next look', { job: job.name, ...errorFields(error) });
     return false;

@@ -82,7 +82,11 @@ export class Wake {
       this.topChanged = true;
       this.now();
     };
-    this.few = watchFew(jobs, { depth: 0, ignoreInitial: true, ignored: (path) => path !== jobs && basename(path).startsWith('.') });
+    this.few = watchFew(jobs, {
+      depth: 0,
+      ignoreInitial: true,
+      ignored: (path) => path !== jobs && basename(path).startsWith('.'),
+    });
     this.few.on('addDir', changed).on('unlinkDir', changed);
     this.few.on('error', (error) => this.complain(error));
     const names = [basename(paused), basename(parallel)];

@@ -60,6 +60,10 @@ export function parseAddress(text: string): Address | undefined {
 
 const chunks = /(\d+)|(\D+)/g;
 
+function isDigits(chunk: string): boolean {
+  return chunk >= '0' && chunk < ':';
+}
+
 /** Compares as people sort: `t2` before `t10`; ties by code unit, so the order is total. */
 export function compareNatural(a: string, b: string): number {
   if (a === b) return 0;
@@ -69,9 +73,9 @@ export function compareNatural(a: string, b: string): number {
     const x = left[i] as string;
     const y = right[i] as string;
     if (x === y) continue;
+    if (!isDigits(x) || !isDigits(y)) return x < y ? -1 : 1;
     const difference = Number(x) - Number(y);
-    if (!Number.isNaN(difference) && difference !== 0) return difference;
-    if (Number.isNaN(difference)) return x < y ? -1 : 1;
+    if (difference !== 0) return difference;
   }
   return left.length - right.length || (a < b ? -1 : 1);
 }

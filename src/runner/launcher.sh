@@ -32,7 +32,7 @@ esac
 runner() {
   command='' stop=''
   trap 'forward HUP' HUP; trap 'forward INT' INT; trap 'forward QUIT' QUIT; trap 'forward TERM' TERM
-  trap 'hit=1' USR1 USR2 PIPE ALRM VTALRM PROF XCPU XFSZ
+  trap 'hit=1' USR1 USR2 PIPE ALRM
   if cd "./$1" && begin "$2"; then
     await
     last_word
@@ -53,38 +53,51 @@ begin() {
   esac
   command=$!
   [ -z "$stop" ] || forward "$stop"
+  return 0
 }
 
-# To the command's group; singly while a `setsid` has not made the group yet.
+# To the command's group; singly while a `setsid` has not made the group yet. (Every shell takes `kill -TERM -123`; few take `--`.)
 forward() {
   hit=1 stop=$1
   [ -n "$command" ] || return 0
-  kill -s "$1" -- "-$command" || kill -s "$1" "$command"
-  kill -s CONT -- "-$command"
+  kill "-$1" "-$command" || kill "-$1" "$command"
+  kill -CONT "-$command"
 }
 
 # Sets `status` and `ticks`, and leaves nothing of the command's group.
 await() {
-  while :; do
-    hit=''
-    # Without -f, bash takes a stopped command for an ended one.
-    case $dialect in
-      bash) wait -f "$command" ;;
-      *) wait "$command" ;;
-    esac
-    status=$?
-    [ -n "$hit" ] || break
-    # A trap cut the wait short. bash has the status for whoever asks again, others have it only until they gave it.
-    [ "$dialect" = bash ] || kill -s 0 "$command" || break
-  done
+  await_status
+  # Fields 16 and 17: the CPU time of the children that were waited for.
   read -r _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ user system _ </proc/self/stat
   ticks=$((user + system))
-  if kill -s 0 -- "-$command"; then
-    kill -s TERM -- "-$command"
-    kill -s CONT -- "-$command"
-    patience 20 || kill -s KILL -- "-$command"
+  if kill -0 "-$command"; then
+    kill -TERM "-$command"
+    kill -CONT "-$command"
+    patience 20 || kill -KILL "-$command"
     patience 10
   fi
+}
+
+# A trap cuts a wait short, with a status above 128 that is not the command's. Elsewhere than in bash the command is
+# reaped by nothing but the wait that gives its status, so it is the true one if the command is gone. bash reaps it at
+# any time, can cut a second wait short for the same signal, and gives the true status as often as it is asked for: it
+# counts when it comes twice without a signal. Without -f, bash takes a stopped command for an ended one.
+await_status() {
+  before=''
+  while :; do
+    hit=''
+    if [ "$dialect" = bash ]; then
+      wait -f "$command"
+      status=$?
+      [ "$status" -gt 128 ] || return 0
+      [ "$status$hit" != "$before" ] || kill -0 "$command" || return 0
+      before=$status
+    else
+      wait "$command"
+      status=$?
+      kill -0 "$command" || return 0
+    fi
+  done
 }
 
 # Waits at most $1 tenths of a second for the command's group to end.
@@ -99,7 +112,7 @@ patience() {
 
 # True if the command's group has a member that is no zombie: one whose parent does not reap keeps a group for ever.
 group_lives() {
-  kill -s 0 -- "-$command" || return
+  kill -0 "-$command" || return
   set +f
   for stat in /proc/[0-9]*/stat; do
     read -r stat <"$stat" || continue

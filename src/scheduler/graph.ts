@@ -52,7 +52,8 @@ export class JobGraph {
   /** Root of a family → which of it ended, and not well. */
   private readonly unsuccessful = new Map<string, Set<string>>();
   private readonly dependents = new Map<string, Set<string>>();
-  private readonly children = new Map<string, Set<string>>();
+  /** Root of a family → all that is known of what it queued, to any depth; who stands between may have succeeded. */
+  private readonly members = new Map<string, Set<string>>();
   private readonly skippedBy = new Map<string, Set<string>>();
   private readonly ready = new Heap<Entry>(compareQueued);
   private readonly delayed = new Heap<Entry>((a, b) => a.at - b.at || compareQueued(a, b));
@@ -87,8 +88,7 @@ export class JobGraph {
     this.nodes.set(node.id, node);
     this.enter(node);
     for (const dependency of node.dependencies) addTo(this.dependents, dependency, node.id);
-    const parent = node.ancestors[0];
-    if (parent !== undefined) addTo(this.children, parent, node.id);
+    for (const root of node.ancestors) addTo(this.members, root, node.id);
     this.tell(node);
   }
 
@@ -174,9 +174,12 @@ export class JobGraph {
 
   /** Skipped tasks whose cause no longer lies where it lay, since the last call. */
   takeRevived(): string[] {
-    const all = [...this.revived].filter((id) => this.nodes.get(id)?.state === 'skipped');
+    const all = [...this.revived];
     this.revived.clear();
-    return all;
+    return all.filter((id) => {
+      const node = this.nodes.get(id);
+      return node?.state === 'skipped' && node.cause !== undefined && !this.liesIn(node.cause);
+    });
   }
 
   /** Whether a task may start as far as its dependencies go, and if not, why. */
@@ -206,17 +209,14 @@ export class JobGraph {
   }
 
   /** What a task queued and is known here, itself not included, to any depth. */
-  *descendants(id: string): IterableIterator<string> {
-    for (const child of this.children.get(id) ?? []) {
-      yield child;
-      yield* this.descendants(child);
-    }
+  descendants(id: string): Iterable<string> {
+    return this.members.get(id) ?? [];
   }
 
   /**
    * The cycle that a task with these facts would close, as `a, b, a`, or undefined. A task waits for the families of
-   * its dependencies, and a family for each of its members. Depth first (Tarjan 1972), only where somebody waits for
-   * the newcomer or for one it descends from.
+   * its dependencies, and a family for each of its members; a skipped one too, for it comes back by itself. Depth first
+   * (Tarjan 1972), only where somebody waits for the newcomer or for one it descends from.
    */
   cycleOf(facts: Pick<TaskFacts, 'id' | 'dependencies' | 'ancestors'>): string[] | undefined {
     if (facts.dependencies.length === 0 && facts.ancestors.length === 0) return undefined;
@@ -231,14 +231,15 @@ export class JobGraph {
     for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
       if (targets.has(id)) return this.pathBack(id, facts.id, cameFrom);
       const node = this.nodes.get(id);
-      const next = [
-        ...(node !== undefined && UNFINISHED.has(node.state) ? node.dependencies : []),
-        ...(this.children.get(id) ?? []),
-      ];
-      for (const to of next) {
-        if (cameFrom.has(to)) continue;
-        cameFrom.set(to, id);
-        stack.push(to);
+      const waits = node !== undefined && (UNFINISHED.has(node.state) || node.state === 'skipped');
+      const dependencies = waits ? node.dependencies : [];
+      for (const next of [dependencies, this.members.get(id) ?? []]) {
+        for (const to of next) {
+          // Whose member the newcomer is now, its own ancestors say.
+          if (cameFrom.has(to) || (to === facts.id && next !== dependencies)) continue;
+          cameFrom.set(to, id);
+          stack.push(to);
+        }
       }
     }
     return undefined;
@@ -293,8 +294,7 @@ export class JobGraph {
   private drop(node: Node): void {
     this.nodes.delete(node.id);
     for (const dependency of node.dependencies) removeFrom(this.dependents, dependency, node.id);
-    const parent = node.ancestors[0];
-    if (parent !== undefined) removeFrom(this.children, parent, node.id);
+    for (const root of node.ancestors) removeFrom(this.members, root, node.id);
   }
 
   /** Those whom a change of `node` may concern are to be looked at again. */

@@ -12,6 +12,11 @@ export interface Candidate {
   takeReady(now: number): Queued | undefined;
 }
 
+/** The number of the last turn that was given to any job; it only grows. */
+export interface Turns {
+  last: number;
+}
+
 export interface Start<J> {
   job: J;
   id: string;
@@ -19,18 +24,18 @@ export interface Start<J> {
 
 /**
  * Takes up to `free` tasks out of the jobs' ready ones, in the order they are to start. `now` in milliseconds since 1970.
- * Each start moves its job to the back of those of equal priority.
+ * Each start moves its job to the back of those of equal priority, those that have nothing ready now included.
  */
-export function plan<J extends Candidate>(jobs: Iterable<J>, free: number, now: number): Start<J>[] {
+export function plan<J extends Candidate>(jobs: Iterable<J>, free: number, now: number, turns: Turns): Start<J>[] {
   const starts: Start<J>[] = [];
   const open = [...jobs].filter((job) => job.free > 0 && job.peekReady(now) !== undefined);
-  let turn = open.reduce((highest, job) => Math.max(highest, job.turn), 0);
   while (starts.length < free) {
     const job = first(open, now);
     if (job === undefined) break;
     const task = job.takeReady(now) as Queued;
     job.free -= 1;
-    job.turn = ++turn;
+    turns.last += 1;
+    job.turn = turns.last;
     starts.push({ job, id: task.id });
   }
   return starts;

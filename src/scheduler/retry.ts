@@ -40,8 +40,9 @@ export function decideRetry(policy: RetrySpec, failure: Failure, facts: RetryFac
 
 /** Seconds before the attempt that follows number `facts.attempts`. */
 export function retryDelay(policy: RetrySpec, facts: Pick<RetryFacts, 'attempts' | 'name'>): number {
-  const grown = policy.delay * policy.backoff ** (facts.attempts - 1);
-  const capped = Math.min(grown, policy.maxDelay ?? LONGEST_DELAY);
+  // A power may overflow, and nothing times infinity is no number.
+  const factor = Math.min(policy.backoff ** (facts.attempts - 1), Number.MAX_VALUE);
+  const capped = Math.min(policy.delay * factor, policy.maxDelay ?? LONGEST_DELAY);
   return capped * (1 + policy.jitter * fraction(`${facts.name}#${facts.attempts}`));
 }
 

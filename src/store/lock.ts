@@ -24,11 +24,11 @@ export interface DaemonRecord {
   /** It serves: recovery is over. */
   serving: boolean;
   /** It was asked to stop, and how. */
-  stopping?: 'drain' | 'kill' | 'now';
-  /** Why it starts nothing new, if so, in words. */
-  holding?: string;
-  /** max_parallel in force. */
+  stopping?: 'drain' | 'kill' | 'now' | undefined;
+  /** How many tasks it runs at one time. */
   max_parallel?: number;
+  /** Why it starts nothing new, if so, in words. */
+  holding?: string | undefined;
 }
 
 export type DaemonState =

@@ -3,7 +3,7 @@
 // space and excludes the runner as the runner excludes it.
 import { lstatSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { errnoOf, unless } from '../errors.ts';
+import { unless } from '../errors.ts';
 import {
   claimLink,
   createFolder,
@@ -13,6 +13,7 @@ import {
   readParsed,
   remove,
   removeEmptyFolder,
+  renameFolder,
 } from '../host/atomic.ts';
 import { type JobLayout, RunLayout } from '../protocol/layout.ts';
 import { parseRunName, runName } from '../protocol/names.ts';
@@ -100,8 +101,9 @@ export function readPidFile(run: RunLayout): PidFile {
 }
 
 export function readResult(run: RunLayout): AttemptResult | undefined {
+  if (!isThere(run.result)) return undefined; // the common answer, and an exception costs more than a stat
   const text = unless(['ENOENT', 'ENOTDIR'], () => readFileSync(run.result, 'utf8'));
-  return text === undefined || text === '' ? undefined : parseResult(text);
+  return text === undefined ? undefined : parseResult(text);
 }
 
 /** A reader takes half a result for none, so that a crash here is followed by settling once more. */
@@ -160,7 +162,7 @@ export function runsOf(job: JobLayout, id: string): Run[] {
 /** Removes of a succeeded attempt what says nothing any more: its script, its input, an empty log. */
 export function thinRun(run: RunLayout): void {
   remove(run.script);
-  remove(run.stdin);
+  if (isThere(run.stdin)) remove(run.stdin);
   const output = lstatSync(run.output, { throwIfNoEntry: false });
   if (output?.size === 0) remove(run.output);
 }
@@ -169,13 +171,7 @@ export function thinRun(run: RunLayout): void {
  * Closes an attempt's drop folder, so that nothing more can be dropped: it is removed if it is empty, else renamed
  * away. True if there is something in the closed one to take in.
  */
-export function closeDrops(run: RunLayout, move: (from: string, to: string) => void): boolean {
-  if (removeEmptyFolder(run.pending) === 'occupied') {
-    try {
-      move(run.pending, run.closed);
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOENT') throw error;
-    }
-  }
+export function closeDrops(run: RunLayout): boolean {
+  if (removeEmptyFolder(run.pending) === 'occupied') renameFolder(run.pending, run.closed);
   return isThere(run.closed);
 }

@@ -1,0 +1,39 @@
+// The most memory that an attempt's processes were seen to have together, looked at once a poll: for its result, never
+// for a decision. What lives for less than a poll has none.
+import { monotonic } from '../host/clock.ts';
+import { membersOf } from '../runner/ending.ts';
+import { sampleUsage } from '../runner/usage.ts';
+import type { Attempt } from './job.ts';
+import type { World } from './world.ts';
+
+const YOUNG_MS = 1_000;
+let underWay = false;
+
+/** Samples the processes of the attempts that have run for a while. One at a time; failures are passed over. */
+export async function sampleMemory(world: World): Promise<void> {
+  const old = [...world.attempts].filter(
+    (attempt) => attempt.runner !== undefined && monotonic() - (attempt.handedAt ?? 0) > YOUNG_MS,
+  );
+  if (underWay || old.length === 0) return;
+  underWay = true;
+  try {
+    const pidsOf = new Map<Attempt, number[]>(old.map((attempt) => [attempt, pids(world, attempt)]));
+    const usage = await sampleUsage([...pidsOf.values()].flat());
+    for (const [attempt, members] of pidsOf) {
+      const bytes = members.reduce((sum, pid) => sum + (usage.get(pid)?.rssBytes ?? 0), 0);
+      attempt.peakRss = Math.max(attempt.peakRss, bytes);
+    }
+  } catch (error) {
+    world.log.debug('memory could not be sampled', { error: (error as Error).message });
+  } finally {
+    underWay = false;
+  }
+}
+
+function pids(world: World, attempt: Attempt): number[] {
+  const { runner } = attempt;
+  return membersOf(world.processes(), {
+    runDir: attempt.run.layout.root,
+    ...(runner === undefined ? {} : { runner }),
+  }).map(({ pid }) => pid);
+}

@@ -1,0 +1,121 @@
+// A state directory with attempts in it, and a launcher that serves it: what the tests of this folder stand on.
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { unless } from '../../src/errors.ts';
+import { type LastWord, type RunnerLine, parsePidFile } from '../../src/protocol/pid-file.ts';
+import { type Launcher, type LauncherKind, startLauncher } from '../../src/runner/launcher.ts';
+import { type ScriptSpec, renderScript } from '../../src/runner/script.ts';
+import { waitUntil } from '../helpers/wait-until.ts';
+
+export const KINDS: readonly LauncherKind[] = ['bash', 'posix'];
+
+/** The absolute path of one of fixtures/programs, seen from build/test/runner. */
+export function program(name: string): string {
+  return fileURLToPath(new URL(`../../../fixtures/programs/${name}`, import.meta.url));
+}
+
+export class Attempt {
+  /** Relative to the state directory, as it is handed over. */
+  readonly dir: string;
+  readonly runDir: string;
+  readonly inode: bigint;
+
+  constructor(stateDir: string, number: number, argv: readonly string[], spec: Partial<ScriptSpec>) {
+    this.dir = `jobs/demo/runs/x.${number}`;
+    this.runDir = join(stateDir, this.dir);
+    mkdirSync(join(this.runDir, 'pending'), { recursive: true });
+    this.inode = statSync(this.runDir, { bigint: true }).ino;
+    const base = { job: 'demo', task: 'x', attempt: number, stateDir, runDir: this.runDir, boot: 'this-boot', argv };
+    const text = renderScript({ ...base, cwd: '/', setEnv: {}, unsetEnv: [], ...spec });
+    writeFileSync(this.path('run'), text);
+  }
+
+  path(name: string): string {
+    return join(this.runDir, name);
+  }
+
+  read(name: string): string {
+    return unless('ENOENT', () => readFileSync(this.path(name), 'utf8')) ?? '';
+  }
+
+  get log(): string {
+    return this.read('output.log');
+  }
+
+  get runner(): RunnerLine | undefined {
+    return parsePidFile(this.read('pid')).runner;
+  }
+
+  get lastWord(): LastWord | undefined {
+    return parsePidFile(this.read('pid')).lastWord;
+  }
+
+  /** The exit status in the last word, once it is there. */
+  async status(): Promise<number> {
+    const look = () => this.lastWord;
+    return (await waitUntil(`a last word in ${this.path('pid')}`, look, () => [this.read('pid'), this.log])).status;
+  }
+
+  /** What the command has written, once it ends in a newline. */
+  async line(): Promise<string> {
+    const look = () => (this.log.endsWith('\n') ? this.log.trim() : undefined);
+    return await waitUntil(`a line in ${this.path('output.log')}`, look, () => [this.read('pid'), this.log]);
+  }
+}
+
+/** A state directory of its own, served by one launcher. */
+export class Served {
+  readonly dir = realpathSync(mkdtempSync(join(tmpdir(), 'spoold-runner-')));
+  readonly launcher: Launcher;
+  readonly done: string[] = [];
+  /** Called when attempts have ended, with their number. */
+  refill: (ended: number) => void = () => {};
+  exit: string | undefined;
+  #attempts = 0;
+
+  constructor(kind: LauncherKind, env: NodeJS.ProcessEnv = process.env) {
+    this.launcher = startLauncher({
+      dir: this.dir,
+      umask: 0o077,
+      kind,
+      env,
+      onDone: (dirs) => {
+        this.done.push(...dirs);
+        this.refill(dirs.length);
+      },
+      onExit: (reason) => {
+        this.exit = reason;
+      },
+    });
+  }
+
+  prepare(argv: readonly string[], spec: Partial<ScriptSpec> = {}): Attempt {
+    return new Attempt(this.dir, ++this.#attempts, argv, spec);
+  }
+
+  handOver(...attempts: Attempt[]): void {
+    this.launcher.handOver(attempts);
+  }
+
+  start(argv: readonly string[], spec: Partial<ScriptSpec> = {}): Attempt {
+    const attempt = this.prepare(argv, spec);
+    this.handOver(attempt);
+    return attempt;
+  }
+
+  async untilDone(attempt: Attempt): Promise<void> {
+    const look = () => this.done.includes(attempt.dir);
+    await waitUntil(`done ${attempt.dir}`, look, () => this.done);
+  }
+
+  async untilExit(): Promise<string> {
+    return await waitUntil('the exit of the launcher', () => this.exit);
+  }
+
+  end(): void {
+    this.launcher.end();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}

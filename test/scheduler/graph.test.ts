@@ -1,0 +1,285 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { JobGraph, type NodeState, type RunIf, type TaskFacts } from '../../src/scheduler/graph.ts';
+import { compareQueued } from '../../src/scheduler/order.ts';
+import { NaiveGraph } from './naive-graph.ts';
+
+const IDS = ['a', 'b', 'c', 'd', 'e', 'f', 'g'] as const;
+const id = fc.constantFrom(...IDS);
+
+/** What can happen to a job, in the words of its user. */
+type Step =
+  | { do: 'put'; id: string; dependencies: string[]; parent: string | undefined; runIf: RunIf; priority: number }
+  | { do: 'move'; id: string; to: NodeState | 'succeeded' }
+  | { do: 'forget' | 'edit' | 'start' | 'hold'; id: string }
+  | { do: 'delay'; id: string; by: number }
+  | { do: 'pass time'; by: number }
+  | { do: 'start all' };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('put' as const),
+      id,
+      dependencies: fc.uniqueArray(id, { maxLength: 3 }),
+      parent: fc.option(id, { nil: undefined }),
+      runIf: fc.constantFrom<RunIf>('success', 'success', 'always', 'failure'),
+      priority: fc.integer({ min: 0, max: 1 }),
+    }),
+  },
+  {
+    weight: 7,
+    arbitrary: fc.record({
+      do: fc.constant('move' as const),
+      id,
+      to: fc.constantFrom<NodeState | 'succeeded'>('succeeded', 'succeeded', 'failed', 'failed', 'pending', 'cancelled', 'rejected'),
+    }),
+  },
+  fc.record({ do: fc.constantFrom('forget' as const, 'edit' as const, 'start' as const, 'hold' as const), id }),
+  fc.record({ do: fc.constant('delay' as const), id, by: fc.integer({ min: 0, max: 20 }) }),
+  fc.record({ do: fc.constant('pass time' as const), by: fc.integer({ min: 1, max: 15 }) }),
+  fc.constant({ do: 'start all' as const }),
+);
+
+/** A graph and its naive twin, told of the same facts, as the daemon would tell them. */
+class Pair {
+  readonly naive = new NaiveGraph();
+  readonly graph = new JobGraph((of) => this.naive.succeeded.has(of));
+  now = 1_000;
+  private age = 0;
+  /** Who queued it never changes. */
+  private readonly lineage = new Map<string, readonly string[]>();
+
+  take(what: Step): void {
+    switch (what.do) {
+      case 'put':
+        return this.put(what);
+      case 'move':
+        return this.move(what.id, what.to);
+      case 'forget':
+        this.naive.tasks.delete(what.id);
+        return this.graph.forget(what.id);
+      case 'edit': {
+        const task = this.naive.tasks.get(what.id);
+        if (task !== undefined) this.graph.put(task.facts, task.state, task.cause);
+        return;
+      }
+      case 'start':
+      case 'hold': {
+        const task = this.naive.tasks.get(what.id);
+        return task?.state === 'pending' ? this.move(what.id, what.do === 'hold' ? 'held' : 'running') : undefined;
+      }
+      case 'delay': {
+        const task = this.naive.tasks.get(what.id);
+        if (task !== undefined) task.facts = { ...task.facts, notBefore: this.now + what.by };
+        return this.graph.delay(what.id, this.now + what.by);
+      }
+      case 'pass time':
+        this.now += what.by;
+        return;
+      case 'start all':
+        assert.deepEqual(this.drain(), this.readyByNature());
+    }
+  }
+
+  /** What a drop says: queued by one that is known, or by nobody. */
+  factsOf({ id: name, dependencies, parent, runIf, priority }: Step & { do: 'put' }): TaskFacts {
+    const above = parent === undefined || parent === name ? undefined : this.naive.tasks.get(parent)?.facts;
+    const isBelow = above !== undefined && !above.ancestors.includes(name);
+    const ancestors = this.lineage.get(name) ?? (isBelow ? [above.id, ...above.ancestors] : []);
+    return {
+      id: name,
+      priority,
+      queuedAt: (this.age += 1),
+      dependencies: dependencies.filter((dependency) => dependency !== name),
+      ancestors,
+      runIf,
+      notBefore: 0,
+    };
+  }
+
+  /** A task is dropped; one that would wait for itself is rejected. */
+  private put(what: Step & { do: 'put' }): void {
+    const facts = this.factsOf(what);
+    const name = facts.id;
+    if (this.graph.cycleOf(facts) !== undefined) return;
+    this.lineage.set(name, facts.ancestors);
+    this.naive.succeeded.delete(name);
+    this.naive.tasks.set(name, { facts, state: 'pending' });
+    this.graph.put(facts, 'pending');
+  }
+
+  private move(name: string, to: NodeState | 'succeeded'): void {
+    const task = this.naive.tasks.get(name);
+    if (task === undefined) return;
+    if (to === 'pending' && this.graph.cycleOf(task.facts) !== undefined) return; // rejected
+    if (to === 'succeeded') {
+      this.naive.succeeded.add(name);
+      this.naive.tasks.delete(name);
+    } else if (task.state !== to) {
+      task.state = to;
+      delete task.cause;
+    }
+    this.graph.move(name, to);
+  }
+
+  /** What the daemon does after every change: skip the doomed, bring back the revived, until there are none. */
+  reconcile(): void {
+    for (let round = 0; ; round++) {
+      assert.ok(round < 100, 'skipping and bringing back go on for ever');
+      const revived = this.graph.takeRevived();
+      for (const name of revived) {
+        const task = this.naive.tasks.get(name);
+        assert.ok(task?.cause !== undefined && !this.naive.liesIn(task.cause), `${name} came back without a reason`);
+        this.move(name, 'pending');
+      }
+      const doomed = this.graph.takeDoomed();
+      for (const [name, cause] of doomed) {
+        const task = this.naive.tasks.get(name);
+        assert.ok(task !== undefined && this.naive.readiness(task.facts) === 'doomed', `${name} can still start`);
+        assert.ok(this.naive.liesIn(cause), `${name} is skipped for ${cause.id}, which does not lie in ${cause.folder}/`);
+        task.state = 'skipped';
+        task.cause = cause;
+        this.graph.move(name, 'skipped', cause);
+      }
+      if (revived.length + doomed.length === 0) return;
+    }
+  }
+
+  check(): void {
+    for (const name of IDS) {
+      assert.equal(this.graph.unfinishedIn(name), this.naive.unfinishedIn(name), `unfinished in the family of ${name}`);
+      const below = this.naive.family(name).flatMap(([member]) => (member === name ? [] : member));
+      assert.deepEqual([...this.graph.descendants(name)].sort(), below.sort(), `descendants of ${name}`);
+    }
+    assert.equal(this.graph.size, this.naive.tasks.size);
+    for (const [name, task] of this.naive.tasks) {
+      assert.equal(this.graph.get(name)?.state, task.state);
+      assert.equal(this.graph.readiness(task.facts).kind, this.naive.readiness(task.facts), `readiness of ${name}`);
+      if (task.state === 'pending') assert.notEqual(this.naive.readiness(task.facts), 'doomed', `${name} is not skipped`);
+      if (task.cause !== undefined) assert.ok(this.naive.liesIn(task.cause), `${name} is not brought back`);
+    }
+    assert.equal(this.graph.peekReady(this.now)?.id, this.readyByNature()[0]);
+    assert.equal(this.graph.nextDue(), this.nextDueByNature());
+  }
+
+  private startable(): TaskFacts[] {
+    const pending = this.naive.pending().map((task) => task.facts);
+    return pending.filter((facts) => this.naive.readiness(facts) === 'ready');
+  }
+
+  private readyByNature(): string[] {
+    const due = this.startable().filter((facts) => facts.notBefore <= this.now);
+    return due.sort(compareQueued).map((facts) => facts.id);
+  }
+
+  private nextDueByNature(): number | undefined {
+    const later = this.startable().flatMap((facts) => (facts.notBefore > this.now ? facts.notBefore : []));
+    return later.length === 0 ? undefined : Math.min(...later);
+  }
+
+  /** Takes all that may start, and gives it back. */
+  private drain(): string[] {
+    const taken: string[] = [];
+    for (let next = this.graph.takeReady(this.now); next !== undefined; next = this.graph.takeReady(this.now))
+      taken.push(next.id);
+    for (const name of taken) this.graph.judgeAgain(name);
+    return taken;
+  }
+}
+
+test('whatever happens to a job, what may start, what is skipped and what comes back agree with a graph computed afresh', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 50, size: 'max' }), (steps) => {
+      const pair = new Pair();
+      for (const what of steps) {
+        pair.take(what);
+        pair.reconcile();
+        pair.check();
+      }
+      pair.take({ do: 'start all' });
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a drop that would wait for itself, through families too, is named with a cycle that is one; no other is', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 50, size: 'max' }), (steps) => {
+      const pair = new Pair();
+      for (const what of steps) {
+        if (what.do === 'put') {
+          const newcomer = pair.factsOf(what);
+          const cycle = pair.graph.cycleOf(newcomer);
+          assert.equal(cycle !== undefined, pair.naive.wouldCycle(newcomer), `${what.id}: ${cycle?.join(' → ')}`);
+          if (cycle !== undefined) {
+            assert.equal(cycle[0], what.id);
+            assert.equal(cycle.at(-1), what.id);
+            assert.equal(new Set(cycle).size, cycle.length - 1, cycle.join(' → '));
+            for (const [at, to] of cycle.slice(1).entries()) {
+              const from = cycle[at] as string;
+              assert.ok(pair.naive.waitsFor(from, to, newcomer), `${from} does not wait for ${to}: ${cycle.join(' → ')}`);
+            }
+          }
+        }
+        pair.take(what);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+const facts = (name: string, more: Partial<TaskFacts> = {}): TaskFacts => ({
+  id: name,
+  priority: 0,
+  queuedAt: 1,
+  dependencies: [],
+  ancestors: [],
+  runIf: 'success',
+  notBefore: 0,
+  ...more,
+});
+
+test('a cycle through a grandchild is found although the child between them has succeeded', () => {
+  const succeeded = new Set<string>();
+  const graph = new JobGraph((of) => succeeded.has(of));
+  graph.put(facts('top'), 'running');
+  graph.put(facts('child', { ancestors: ['top'] }), 'running');
+  graph.put(facts('grandchild', { ancestors: ['child', 'top'], dependencies: ['late'] }), 'pending');
+  succeeded.add('child');
+  graph.move('child', 'succeeded');
+  assert.deepEqual(graph.cycleOf({ id: 'late', dependencies: ['top'], ancestors: [] }), ['late', 'top', 'grandchild', 'late']);
+  assert.deepEqual([...graph.descendants('top')], ['grandchild']);
+});
+
+test('a task that an edit took out of its family may wait for that family', () => {
+  const graph = new JobGraph(() => false);
+  graph.put(facts('top'), 'running');
+  graph.put(facts('child', { ancestors: ['top'] }), 'pending');
+  graph.put(facts('other', { dependencies: ['child'] }), 'pending');
+  assert.equal(graph.cycleOf(facts('child', { dependencies: ['top'] })), undefined);
+});
+
+test('a drop that would wait for itself through tasks that are skipped is named: they would come back', () => {
+  const graph = new JobGraph(() => false);
+  graph.put(facts('a', { dependencies: ['g'] }), 'pending');
+  graph.put(facts('g', { dependencies: ['f'] }), 'pending');
+  graph.put(facts('f'), 'failed');
+  for (let doomed = graph.takeDoomed(); doomed.length > 0; doomed = graph.takeDoomed())
+    for (const [name, cause] of doomed) graph.move(name, 'skipped', cause);
+  assert.equal(graph.get('a')?.state, 'skipped');
+  assert.deepEqual(graph.cycleOf(facts('f', { dependencies: ['a'] })), ['f', 'a', 'g', 'f']);
+});
+
+test('a task that nobody waits for is checked for cycles in no time, in a job of 20,000 tasks', () => {
+  const graph = new JobGraph(() => false);
+  const all = Array.from({ length: 20_000 }, (_, n) => facts(`t${n}`, { dependencies: n === 0 ? [] : [`t${n - 1}`] }));
+  for (const task of all) {
+    assert.equal(graph.cycleOf(task), undefined);
+    graph.put(task, 'pending');
+  }
+  assert.equal(graph.peekReady(1)?.id, 't0');
+  assert.deepEqual(graph.cycleOf(facts('t0', { dependencies: ['t19999'] }))?.length, 20_001);
+});
