@@ -8,7 +8,7 @@ type Stream = Pick<NodeJS.WriteStream, 'isTTY'>;
 
 /** True if a terminal is at the other end and colours are wanted there. */
 export function hasColours(stream: Stream, env: NodeJS.ProcessEnv = process.env): boolean {
-  return stream.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb';
+  return stream.isTTY ? !env.NO_COLOR && env.TERM !== 'dumb' : false;
 }
 
 /** Text in a style, or plain where standard output is no terminal. */
@@ -25,7 +25,7 @@ let caughtUp: Promise<void> | undefined;
 
 /** Bytes on standard output; where its reader is slower than we are, a promise kept when it has caught up. */
 export function printBytes(bytes: Buffer): Promise<void> | undefined {
-  if (bytes.length === 0 || process.stdout.write(bytes)) return undefined;
+  if (bytes.length === 0 || process.stdout.destroyed || process.stdout.write(bytes)) return undefined;
   caughtUp ??= new Promise((resolve) => {
     const done = () => {
       caughtUp = undefined;

@@ -45,9 +45,10 @@ export class RunCommand extends BaseCommand {
     const { joinDirectory, makePrivateDirectory, runningDirectory } = await import('../client/run.ts');
     const running = runningDirectory(this.dir, process.env);
     const work = await this.work();
+    const interruption = new Interruption();
     const venue =
       running === undefined ? makePrivateDirectory(work, process.env) : joinDirectory(running, work, process.env);
-    return venue.isPrivate ? runPrivately(venue, work) : runThere(venue, work);
+    return venue.isPrivate ? runPrivately(venue, work, interruption) : runThere(venue, work, interruption);
   }
 
   private async work(): Promise<Work> {
@@ -61,9 +62,9 @@ export class RunCommand extends BaseCommand {
 }
 
 /** In a directory that a daemon serves: its tasks are cancelled if we are, and what they left stays there. */
-async function runThere(venue: Venue, work: Work): Promise<number> {
+async function runThere(venue: Venue, work: Work, interruption: Interruption): Promise<number> {
   try {
-    const { status, outcome } = await doWork(venue, work);
+    const { status, outcome } = await doWork(venue, work, interruption);
     if (outcome !== undefined) tellFailure(venue, work, outcome);
     return status;
   } catch (error) {
@@ -75,8 +76,8 @@ async function runThere(venue: Venue, work: Work): Promise<number> {
   }
 }
 
-async function runPrivately(venue: Venue, work: Work): Promise<number> {
-  const [{ serve }, { removePrivateDirectory }] = await Promise.all([
+async function runPrivately(venue: Venue, work: Work, interruption: Interruption): Promise<number> {
+  const [{ serve }, { discardWork, removePrivateDirectory }] = await Promise.all([
     import('../daemon/daemon.ts'),
     import('../client/run.ts'),
   ]);
@@ -89,11 +90,12 @@ async function runPrivately(venue: Venue, work: Work): Promise<number> {
   }
   let keep = true;
   try {
-    const { status, outcome } = await doWork(venue, work);
+    const { status, outcome } = await doWork(venue, work, interruption);
     keep = outcome !== undefined && status !== 0;
     if (outcome !== undefined) tellFailure(venue, work, outcome);
     return status;
   } finally {
+    if (!keep) discardWork(venue);
     serving.stop('kill');
     await serving.ended;
     if (keep)
@@ -110,10 +112,33 @@ interface Done {
   outcome: RunOutcome | undefined;
 }
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** From its making on, signals end nothing by themselves. */
+class Interruption {
+  signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGPIPE' | undefined;
+  /** The work is to be cancelled. */
+  readonly first: Promise<void>;
+  /** And its output does not matter any more: nobody reads it, or it was asked for twice. */
+  readonly final: Promise<void>;
+
+  constructor() {
+    let begin!: () => void;
+    let end!: () => void;
+    this.first = new Promise((resolve) => (begin = resolve));
+    this.final = new Promise((resolve) => (end = resolve));
+    const interrupt = (name: NonNullable<Interruption['signal']>) => {
+      if (this.signal !== undefined || name === 'SIGPIPE') end();
+      if (this.signal !== undefined && name !== 'SIGPIPE')
+        note('it is being cancelled; what does not end is killed when its time is up');
+      this.signal ??= name;
+      begin();
+    };
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => interrupt(name));
+    process.stdout.removeAllListeners('error').on('error', () => interrupt('SIGPIPE')); // `| head`
+  }
+}
 
 /** Shows the work's output until it has ended; a signal cancels it. */
-async function doWork(venue: Venue, work: Work): Promise<Done> {
+async function doWork(venue: Venue, work: Work, interruption: Interruption): Promise<Done> {
   const [{ followJob }, { outcomeOf }, { waitFor }] = await Promise.all([
     import('../client/follow-run.ts'),
     import('../client/run.ts'),
@@ -124,46 +149,28 @@ async function doWork(venue: Venue, work: Work): Promise<Done> {
   const printed = followJob(layout.job(job), printer(venue, work), leave.signal);
   // It knows what can never end, and says why; that the work has ended, the follower knows sooner.
   const watched = waitFor(layout, [{ job }], { signal: leave.signal, onProgress: tellHolding() }).then(() => printed);
-  let signal: (typeof SIGNALS)[number] | 'SIGPIPE' | undefined;
-  const interrupted = new Promise<void>((resolve) => {
-    const interrupt = (name: (typeof SIGNALS)[number] | 'SIGPIPE') => {
-      if (signal !== undefined && name !== 'SIGPIPE')
-        note('it is being cancelled; what does not end is killed when its time is up');
-      signal ??= name;
-      resolve();
-    };
-    for (const name of SIGNALS) process.on(name, () => interrupt(name));
-    // Nobody reads any more (`| head`).
-    process.stdout.removeAllListeners('error').on('error', () => interrupt('SIGPIPE'));
-  });
+  void interruption.final.then(() => leave.abort()); // nobody reads, or wants to, what is still printed
   try {
-    await Promise.race([printed, watched, interrupted.then(() => cancelAll(venue))]);
+    await Promise.race([printed, watched, interruption.first]);
+    if (interruption.signal !== undefined) await cancelAll(venue);
+    await printed;
   } finally {
     leave.abort();
     await watched.catch(() => undefined);
   }
-  await printed;
-  if (signal !== undefined) return { status: 128 + constants.signals[signal], outcome: undefined };
+  if (interruption.signal !== undefined)
+    return { status: 128 + constants.signals[interruption.signal], outcome: undefined };
   const outcome = outcomeOf(venue, work.only);
   return { status: outcome.status, outcome };
 }
 
 /** Cancels what is left, and returns when nothing of it runs. */
-async function cancelAll({ layout, job }: Venue): Promise<void> {
-  const [{ cancelJob }, { pause, resume }, { unfinishedIn }, { setTimeout: pauseFor }] = await Promise.all([
-    import('../client/moves.ts'),
-    import('../client/pause.ts'),
-    import('../client/unfinished.ts'),
+async function cancelAll(venue: Venue): Promise<void> {
+  const [{ cancelWork }, { setTimeout: pauseFor }] = await Promise.all([
+    import('../client/run.ts'),
     import('node:timers/promises'),
   ]);
-  pause(layout, job); // so that nothing starts while the rest is being cancelled
-  for (;;) {
-    cancelJob(layout, job);
-    const { pending, running } = unfinishedIn(layout.job(job));
-    if (pending.size + running.size === 0) break;
-    await pauseFor(20);
-  }
-  resume(layout, job);
+  while (cancelWork(venue)) await pauseFor(20);
 }
 
 function printer({ job }: Venue, { only }: Work) {

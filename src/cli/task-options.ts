@@ -12,12 +12,10 @@ export async function valueOf(text: string): Promise<unknown> {
   } catch {
     if (!/^\s*[[{]/.test(text)) return text;
   }
-  const { parse } = await import('yaml');
-  try {
-    return parse(text, { logLevel: 'silent' });
-  } catch (error) {
-    throw usageError(`${text} is neither JSON nor YAML: ${(error as Error).message.split('\n')[0]}`);
-  }
+  const { readText } = await import('../protocol/yaml.ts');
+  const read = readText(text, 'value');
+  if (read.ok) return read.value;
+  throw usageError(`${text} is neither JSON nor YAML (${read.problems.join('; ')}).`);
 }
 
 /** `--set retry.max=3` → {retry: {max: 3}}, put into `task`. Text values of keys that are text stay text. Errors: USAGE. */

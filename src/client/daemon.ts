@@ -87,9 +87,9 @@ async function spawnDaemon(layout: Layout, script: string, deadline: number): Pr
     child.once('error', (error) => resolve(error.message));
     child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown'));
   });
-  let ended: number | string | undefined;
-  void end.then((status) => (ended = status));
-  while (ended === undefined) {
+  const last: { status?: number | string } = {};
+  void end.then((status) => (last.status = status));
+  while (last.status === undefined) {
     const found = daemonOf(layout);
     if (found.kind === 'running' && found.record.serving && found.record.identity.pid === child.pid) {
       child.stderr.destroy();
@@ -99,13 +99,13 @@ async function spawnDaemon(layout: Layout, script: string, deadline: number): Pr
     if (monotonic() > deadline) throw slow(layout, child.pid);
     await Promise.race([end, pause(LOOK_EVERY_MS)]);
   }
-  if (ended === ANOTHER_SERVES && monotonic() < deadline) {
+  if (last.status === ANOTHER_SERVES && monotonic() < deadline) {
     await pause(LOOK_EVERY_MS); // its daemon.json may be a moment away
     return undefined;
   }
-  throw new SpooldError('DAEMON_FAILED', reasonIn(complaint) ?? `The daemon ended at once (${ended}).`, {
+  throw new SpooldError('DAEMON_FAILED', reasonIn(complaint) ?? `The daemon ended at once (${last.status}).`, {
     path: layout.log,
-    exit: ended === 2 || ended === 3 ? ended : 1,
+    exit: last.status === 2 || last.status === 3 ? last.status : 1,
     hint: hintIn(complaint) ?? `Its log may say more: ${layout.log}`,
   });
 }

@@ -6,7 +6,7 @@ import type { State } from '../protocol/states.ts';
 import { type Cause, JobGraph, type RunIf, type TaskFacts } from '../scheduler/graph.ts';
 import { isHeldName } from '../store/snapshot.ts';
 import { idsIn, readDrop } from '../store/tasks.ts';
-import { heldId } from './find.ts';
+import { heldId } from '../store/snapshot.ts';
 
 export type Raw = Record<string, unknown>;
 

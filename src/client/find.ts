@@ -4,7 +4,7 @@ import { isThere, namesIn } from '../host/atomic.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import type { State } from '../protocol/states.ts';
 import { closest } from '../protocol/suggest.ts';
-import { isHeldName, jobNames, stateOf } from '../store/snapshot.ts';
+import { heldId, isHeldName, jobNames, stateOf } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
 
 /** Where a task lies; `held`: its file in pending/ has a name that is no task's. */
@@ -55,11 +55,6 @@ export function lookForTask(layout: Layout, job: string, id: string): FoundTask 
 /** The name under which a task is held back in pending/: `x.held`, `x.yaml`. */
 export function heldNameOf(job: JobLayout, id: string): string | undefined {
   return namesIn(job.folder('pending')).find((name) => isHeldName(name) && heldId(name) === id);
-}
-
-/** `x.held` → `x`. */
-export function heldId(name: string): string {
-  return name.includes('.') ? name.slice(0, name.lastIndexOf('.')) : name;
 }
 
 function* idsToSuggest(job: JobLayout): IterableIterator<string> {

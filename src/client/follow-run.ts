@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { unless } from '../errors.ts';
 import { ensureFolder, isThere, namesIn } from '../host/atomic.ts';
+import { wallClock } from '../host/clock.ts';
 import type { JobLayout, RunLayout } from '../protocol/layout.ts';
 import { parseRunName, type RunName } from '../protocol/names.ts';
 import { isVoid } from '../store/runs.ts';
@@ -136,7 +137,7 @@ class Follower {
     const stat = unless('ENOENT', () => statSync(this.job.runs, { bigint: true }));
     if (stat === undefined || (!always && stat.mtimeNs === this.runsSeen)) return;
     // A clock of the file system ticks slowly: a folder changed just now may change again unseen.
-    this.runsSeen = Date.now() - Number(stat.mtimeMs) > 100 ? stat.mtimeNs : 0n;
+    this.runsSeen = wallClock() - Number(stat.mtimeMs) > 100 ? stat.mtimeNs : 0n;
     for (const name of namesIn(this.job.runs)) this.meet(name);
   }
 

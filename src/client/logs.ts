@@ -253,13 +253,8 @@ export async function followJob(
   for (let first = true; options.signal?.aborted !== true; first = false) {
     const began = monotonic();
     const ended = sizeOf(unfinishedIn(job)) === 0;
-    for (const { id, attempt } of latestOf(job)) {
-      if (live.has(id) || shown.get(id) === attempt.attempt) continue;
-      const prefix = new LinePrefix(id, options.sink);
-      const follower = new TaskFollower(job, id, { lines: undefined, attempt: undefined, sink: prefix.add });
-      await follower.begin(attempt, first ? options.lines : undefined);
-      live.set(id, { follower, prefix });
-    }
+    const latest = latestOf(job);
+    // Those that are shown already go first: what depended on them comes after them.
     for (const [id, { follower, prefix }] of live) {
       const over = ended || hasEnded(layout, name, id);
       await follower.look();
@@ -267,6 +262,16 @@ export async function followJob(
       await prefix.end();
       live.delete(id);
       shown.set(id, latestAttempt(job, id, shown.get(id)));
+    }
+    for (const { id, attempt } of latest) {
+      if (live.has(id) || (shown.get(id) ?? 0) >= attempt.attempt) continue;
+      const over = ended || hasEnded(layout, name, id);
+      const prefix = new LinePrefix(id, options.sink);
+      const follower = new TaskFollower(job, id, { lines: undefined, attempt: undefined, sink: prefix.add });
+      await follower.begin(attempt, first ? options.lines : undefined);
+      if (over) await prefix.end();
+      else live.set(id, { follower, prefix });
+      shown.set(id, attempt.attempt);
     }
     if (ended) return;
     // Where runs/ is large, a look costs more and is taken less often.

@@ -5,10 +5,10 @@ import { accessSync, constants, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { SpooldError, unless } from '../errors.ts';
-import { ensureFolder, removeTree } from '../host/atomic.ts';
+import { createExclusive, ensureFolder, isThere, moveAllNoReplace, remove, removeTree } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import type { Layout } from '../protocol/layout.ts';
-import { compareNatural, isName } from '../protocol/names.ts';
+import { compareNatural, isName, taskIdOf } from '../protocol/names.ts';
 import type { Raw } from '../protocol/task.ts';
 import { isStateDir, openStateDir, umaskOf } from '../store/state-dir.ts';
 import { readResult, runsOf } from '../store/runs.ts';
@@ -18,6 +18,8 @@ import { currentFolder, openDirectory, ownUmask, whereabouts } from './directory
 import { keepEnvironment } from './environment.ts';
 import { causeOf, rejectionOf } from './facts.ts';
 import { submitJob } from './submit.ts';
+import { unfinishedIn } from './unfinished.ts';
+import { recordEvents } from './who.ts';
 import { jobFilesOf, jobNameFor, type JobFiles, readWorkflow } from './workflow.ts';
 
 /** What is to be run: one command, or the tasks of a file. */
@@ -85,12 +87,16 @@ export function makePrivateDirectory(work: Work, env: NodeJS.ProcessEnv): Venue 
   ownUmask();
   process.umask(0o077);
   const root = mkdtempSync(join(roomFor(env), 'spoold-run-'));
-  const layout = openStateDir(root, { create: true });
-  process.umask(umaskOf(layout.root));
-  submitJob(layout, work.name, work.files);
-  ensureFolder(layout.job(work.name).runs);
-  process.umask(ownUmask()); // the daemon is started under it, and gives it to tasks
-  return { layout, job: work.name, isPrivate: true };
+  try {
+    const layout = openStateDir(root, { create: true });
+    process.umask(umaskOf(layout.root));
+    submitJob(layout, work.name, work.files);
+    process.umask(ownUmask()); // the daemon is started under it, and gives it to tasks
+    return { layout, job: work.name, isPrivate: true };
+  } catch (error) {
+    removeTree(root);
+    throw error;
+  }
 }
 
 function roomFor(env: NodeJS.ProcessEnv): string {
@@ -98,6 +104,35 @@ function roomFor(env: NodeJS.ProcessEnv): string {
   const isUsable =
     runtime && unless(['ENOENT', 'EACCES', 'ENOTDIR', 'EROFS'], () => (accessSync(runtime, constants.W_OK), true));
   return isUsable ? runtime : tmpdir();
+}
+
+/**
+ * Moves what is unfinished of the work to cancelled/, and has nothing more of it start. Not synced: whatever still writes
+ * is to end now, and not once the disk has caught up with it. False once nothing is left.
+ */
+export function cancelWork({ layout, job: name }: Venue): boolean {
+  const job = layout.job(name);
+  unless('EEXIST', () => createExclusive(job.paused, `interrupted\n`));
+  ensureFolder(job.folder('cancelled'));
+  const { pending, running } = unfinishedIn(job);
+  const moved: Parameters<typeof recordEvents>[1][number][] = [];
+  for (const [from, ids] of [
+    ['running', running],
+    ['pending', pending],
+  ] as const) {
+    const files = [...ids].map((id) => `${id}.json`).filter((file) => isThere(join(job.folder(from), file)));
+    const done = moveAllNoReplace(job.folder(from), job.folder('cancelled'), files);
+    moved.push(...done.map((file) => ({ job: name, task: taskIdOf(file), event: 'cancelled', from, to: 'cancelled' })));
+  }
+  if (moved.length > 0) recordEvents(layout, moved);
+  if (pending.size + running.size > 0) return true;
+  remove(job.paused);
+  return false;
+}
+
+/** Takes away what the work left, before its daemon stops: there is nothing to be synced then. */
+export function discardWork({ layout }: Venue): void {
+  removeTree(layout.jobs);
 }
 
 export function removePrivateDirectory({ layout }: Venue): void {

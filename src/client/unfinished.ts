@@ -6,7 +6,7 @@ import { namesIn } from '../host/atomic.ts';
 import type { JobLayout } from '../protocol/layout.ts';
 import { taskIdOf } from '../protocol/names.ts';
 import { isHeldName } from '../store/snapshot.ts';
-import { heldId } from './find.ts';
+import { heldId } from '../store/snapshot.ts';
 
 export interface Unfinished {
   pending: Set<string>;

@@ -137,6 +137,7 @@ class WholeJob implements Target {
   private readonly layout: Layout;
   private readonly inode: string | undefined;
   private last: Unfinished;
+  private vanished = 0;
 
   constructor(layout: Layout, name: string, job: JobLayout) {
     this.layout = layout;
@@ -149,7 +150,16 @@ class WholeJob implements Target {
   hasEnded(): boolean {
     if (inodeOf(this.job.root) !== this.inode) this.job = this.archived() ?? this.job;
     if (inodeOf(this.job.root) !== this.inode) return true; // removed
-    return sizeOf(this.unfinished()) === 0;
+    const before = this.last;
+    if (sizeOf(this.unfinished()) > 0) this.vanished = 0;
+    else if (this.vanished > 0 || !this.areAllThere(before)) return ++this.vanished > 3;
+    else return true;
+    return false;
+  }
+
+  /** False if one that was unfinished is in no folder now: perhaps all of the job is being removed, which a look later tells. */
+  private areAllThere({ pending, running }: Unfinished): boolean {
+    return [...pending, ...running].every((id) => id.startsWith('.') || stateOf(this.job, id) !== undefined);
   }
 
   unfinished(): Unfinished {

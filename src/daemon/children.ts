@@ -6,8 +6,7 @@ import { createFolder, isThere, moveByLink, namesIn, overwrite, publish, remove,
 import { nameProblem, taskIdOf } from '../protocol/names.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
 import { parseBundle, type Raw } from '../protocol/task.ts';
-import { foldersHolding, readDrop } from '../store/tasks.ts';
-import { readFileSync } from 'node:fs';
+import { foldersHolding, readBundleText, readDrop } from '../store/tasks.ts';
 import { relocate, specFrom } from './intake.ts';
 import type { Attempt } from './job.ts';
 import type { World } from './world.ts';
@@ -43,22 +42,29 @@ function refuseChild(world: World, attempt: Attempt, id: string, path: string, p
 function takeChild(world: World, attempt: Attempt, id: string, path: string, last: boolean): string | undefined {
   const wrongName = nameProblem(id);
   if (wrongName !== undefined) return `${path}: ${JSON.stringify(id)} cannot be a task's id: ${wrongName}`;
-  const drop = readDrop(path, new Set([process.getuid?.() ?? 0]));
+  const drop = readDrop(path);
   if (drop.kind === 'missing') return undefined;
   if (drop.kind === 'unfinished') {
     if (!last) return undefined; // perhaps still being written
     return drop.text === undefined ? `${path}: ${drop.reason}` : describeJsonError(drop.text, path, drop.reason);
   }
   if (drop.kind === 'refused') return `${path}: ${drop.reason}`;
-  if (drop.kind === 'bundle') return takeChildBundle(world, attempt, path);
+  if (drop.kind === 'bundle') return takeChildBundle(world, attempt, path, last);
   const problem = adopt(world, attempt, id, drop.value as Raw, path, drop.text);
   if (problem === undefined) setSourceAside(world, attempt, path, id);
   return problem;
 }
 
-function takeChildBundle(world: World, attempt: Attempt, path: string): string | undefined {
-  const text = readFileSync(path, 'utf8');
-  const bundle = parseBundle(JSON.parse(text), { defaults: attempt.job.settings.defaults, isFile: isThere });
+/** An array of children in one file. One that does not parse may still be being written. */
+function takeChildBundle(world: World, attempt: Attempt, path: string, last: boolean): string | undefined {
+  const text = readBundleText(path);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return last ? describeJsonError(text, path, error) : undefined;
+  }
+  const bundle = parseBundle(value, { defaults: attempt.job.settings.defaults, isFile: isThere });
   if (!bundle.ok) return describeProblems(text, path, bundle.problems).join('\n');
   for (const task of bundle.tasks) {
     const problem = adopt(world, attempt, task.id, task.raw, path, text);
@@ -101,7 +107,7 @@ function lineageOf(attempt: Attempt): string[] {
 }
 
 function isOurChild(attempt: Attempt, path: string): boolean {
-  const drop = readDrop(path, new Set([process.getuid?.() ?? 0]));
+  const drop = readDrop(path);
   return drop.kind === 'json' && (drop.value as Raw | null)?.parent === attempt.id;
 }
 

@@ -13,6 +13,7 @@ import {
   claimedAttempt,
   claimTask,
   findRun,
+  handedOverOn,
   isVoid,
   readEnding,
   readPidFile,
@@ -56,7 +57,7 @@ function adoptClaim(world: World, job: Job, id: string): void {
   const ending = readEnding(run.layout);
   if (ending !== undefined) attempt.ending = ending;
   job.begin(attempt);
-  if (job.graph.get(id) === undefined) job.graph.put(factsFrom(job, 'running', id) ?? factsOf(id, {}, 0), 'running');
+  if (job.graph.get(id) === undefined) job.put(factsFrom(job, 'running', id) ?? factsOf(id, {}, 0), 'running');
 }
 
 /** Judges an attempt and acts on it, until a row of the table leaves nothing more to do now. */
@@ -92,6 +93,7 @@ function act(world: World, attempt: Attempt, verdict: Verdict, pidFile: PidFile)
       if (pidFile.lastWord !== undefined) settle(world, attempt, { kind: 'exited', lastWord: pidFile.lastWord });
       return false;
     case 'lost':
+      if (pidFile.runner === undefined) voidRun(attempt.run.layout); // a launcher elsewhere may have it still
       settle(world, attempt, { kind: 'lost' });
       return false;
     case 'begin ending':
@@ -150,15 +152,28 @@ function gather(world: World, attempt: Attempt): AttemptFacts & { pidFile: PidFi
     get isOverdue() {
       return attempt.handedAt === undefined || monotonic() - attempt.handedAt > BEGINS_WITHIN_MS;
     },
+    get isCutOff() {
+      return isCutOff(world, attempt);
+    },
     get taskIsThere() {
       return isThere(job.layout.task('running', id));
     },
     runnerLives: lives,
     isEnding: attempt.ending !== undefined,
-    hasBegun: pidFile.runner !== undefined,
+    hasBegun: pidFile.runner !== undefined || attempt.runner !== undefined, // whose files may be removed under it
     hasLastWord: pidFile.lastWord !== undefined,
     processesLeft: () => processesLeft(world, attempt),
   };
+}
+
+/**
+ * A runner makes output.log only after line 1 of its PID file: if that is still not whole once the log is seen, or if it
+ * was another boot that began the attempt, then a power cut has taken what it wrote, and nobody knows what it did.
+ */
+function isCutOff(world: World, { run }: Attempt): boolean {
+  const boot = handedOverOn(run.layout);
+  if (boot !== undefined && boot !== world.identity.boot) return true;
+  return isThere(run.layout.output) && readPidFile(run.layout).runner === undefined;
 }
 
 /** From line 1 on, its timeout can be told: uptime less the runner's start time. */

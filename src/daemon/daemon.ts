@@ -1,7 +1,7 @@
 // The daemon: take the directory, recover, then turn until told to stop. Killed at any point it leaves a directory from
 // which the next one goes on; what runs is not its child and goes on meanwhile.
 import { SpooldError, unless } from '../errors.ts';
-import { remove, sweepUnfinished } from '../host/atomic.ts';
+import { remove, sweepReplaced, sweepUnfinished } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { ownIdentity } from '../host/identity.ts';
 import type { Config } from '../protocol/config.ts';
@@ -12,7 +12,7 @@ import { openStateDir, umaskOf } from '../store/state-dir.ts';
 import { VERSION } from '../version.ts';
 import { findUnclaimed } from './claims.ts';
 import { ownersOf, readConfig } from './settings.ts';
-import { findJobs } from './jobs.ts';
+import { ABANDONED_AFTER_S, findJobs } from './jobs.ts';
 import { errorFields, Log } from './log.ts';
 import { GroupSync } from './sync.ts';
 import { endAll, slotsOf, stirAll, tick } from './tick.ts';
@@ -99,7 +99,8 @@ async function take(layout: Layout, onLost: (reason: string) => void): Promise<L
 /** Puts right what an earlier daemon left, so that the first turn sees a directory in order. */
 function recover(world: World): void {
   const { layout, lock } = world;
-  sweepUnfinished(layout.root, wallClock(), 0);
+  for (const folder of [layout.root, layout.jobs]) sweepUnfinished(folder, wallClock(), ABANDONED_AFTER_S);
+  sweepReplaced(layout.daemon);
   remove(layout.stopRequest);
   world.unknownIsDeadAt = monotonic() + (lock.takenByAge ? 0 : LOCK_STALE_MS);
   world.wake.watchTop();

@@ -13,7 +13,7 @@ import { PRECEDENCE, type State } from '../protocol/states.ts';
 import { mergeDefaults, parseTask, type Raw, type TaskSpec } from '../protocol/task.ts';
 import type { Cause, NodeState, TaskFacts } from '../scheduler/graph.ts';
 import { readResult, runsOf } from '../store/runs.ts';
-import { isHeldName, readParallel } from '../store/snapshot.ts';
+import { heldId, isHeldName, readParallel } from '../store/snapshot.ts';
 import { type Drop, fileStamp, foldersHolding, readDrop, reject, renameUnreadableNames } from '../store/tasks.ts';
 import { endFamily } from './endings.ts';
 import type { Job } from './job.ts';
@@ -125,19 +125,29 @@ function readFolder(world: World, job: Job, state: State): void {
   for (const node of job.graph.all()) {
     if (node.state === state && !present.has(node.id)) job.hint(state, `${node.id}.json`);
   }
+  if (state === 'pending') letHeldGo(world, job, names);
   if (held) holdBack(job, names);
+}
+
+/** What was held and is no longer: moved, deleted, or `x.json` again. */
+function letHeldGo(world: World, job: Job, names: readonly string[]): void {
+  if (!job.hasHeld) return;
+  const held = new Set(names.filter(isHeldName).map(heldId));
+  job.hasHeld = held.size > 0;
+  for (const node of job.graph.all()) if (node.state === 'held' && !held.has(node.id)) relocate(world, job, node.id);
 }
 
 /** `x.json` renamed to `x.held`, or anything else that is no task: x counts as unfinished while it is there. */
 function holdBack(job: Job, names: readonly string[]): void {
+  job.hasHeld = true;
   for (const name of names) {
     if (!isHeldName(name)) continue;
-    const id = name.slice(0, name.lastIndexOf('.'));
+    const id = heldId(name);
     const node = job.graph.get(id);
     if (node?.state === 'pending' && !names.includes(`${id}.json`)) job.graph.move(id, 'held');
     else if (node === undefined && nameProblem(id) === undefined) {
       const facts = factsFrom(job, 'pending', id, join(job.layout.folder('pending'), name));
-      if (facts !== undefined) job.graph.put(facts, 'held');
+      if (facts !== undefined) job.put(facts, 'held');
     }
   }
 }
@@ -203,7 +213,7 @@ function settleByHand(world: World, job: Job, id: string, state: State): void {
     job.graph.move(id, state as NodeState | 'succeeded', state === 'skipped' ? causeOf(job, id) : undefined);
   } else if (state !== 'succeeded') {
     const facts = factsFrom(job, state, id) ?? factsOf(id, {}, 0);
-    job.graph.put(facts, state, state === 'skipped' ? causeOf(job, id) : undefined);
+    job.put(facts, state, state === 'skipped' ? causeOf(job, id) : undefined);
   }
   if (state !== 'skipped') remove(job.layout.reason(id));
   if (state === 'cancelled' && job.loaded) endFamily(world, job, id);
@@ -216,7 +226,7 @@ function causeOf(job: Job, id: string): Cause | undefined {
 }
 
 function readText(path: string): string | undefined {
-  const read = readDrop(path, new Set([process.getuid?.() ?? 0]));
+  const read = readDrop(path);
   return read.kind === 'unfinished' ? read.text : read.kind === 'json' ? read.text : undefined;
 }
 
@@ -236,6 +246,7 @@ function notFound(job: Job, id: string): void {
 function returnUnclaimed(world: World, job: Job, id: string): void {
   if (isThere(job.layout.claim(id))) return; // the look at claims has it
   const moved = moveIfFree(job.layout.task('running', id), job.layout.task('pending', id));
+  if (moved !== 'moved') return;
   world.event({
     job: job.name,
     task: id,
@@ -244,7 +255,7 @@ function returnUnclaimed(world: World, job: Job, id: string): void {
     to: 'pending',
     reason: 'it was not claimed by any attempt',
   });
-  if (moved === 'moved') takeDrop(world, job, id);
+  takeDrop(world, job, id);
 }
 
 /** The same id in several folders, seen again after a moment: the first by precedence keeps it. */
@@ -289,7 +300,7 @@ function readsAs(job: Job, id: string): NodeState | undefined {
 
 function acceptTask(world: World, job: Job, facts: TaskFacts): void {
   const known = job.graph.get(facts.id);
-  if (known?.state !== 'pending') {
+  if (known?.state !== 'pending' && (known !== undefined || job.loaded)) {
     world.event({
       job: job.name,
       task: facts.id,
@@ -300,8 +311,7 @@ function acceptTask(world: World, job: Job, facts: TaskFacts): void {
   }
   if (known?.state === 'skipped') remove(job.layout.reason(facts.id));
   job.missing.delete(facts.id);
-  if (facts.id !== facts.id.toLowerCase()) job.capitals.set(facts.id.toLowerCase(), facts.id);
-  job.graph.put(facts, 'pending');
+  job.put(facts, 'pending');
   job.summaryDue = true;
 }
 
@@ -374,7 +384,7 @@ export function factsFrom(
   id: string,
   path = job.layout.task(state, id),
 ): TaskFacts | undefined {
-  const drop = readDrop(path, new Set([process.getuid?.() ?? 0]));
+  const drop = readDrop(path);
   if (drop.kind !== 'json') return undefined;
   const parsed = specFrom(job, id, drop.value);
   return 'spec' in parsed ? factsOf(id, parsed.spec, drop.queuedAt) : undefined;
@@ -443,7 +453,7 @@ function noteRejected(job: Job, name: string, facts?: TaskFacts): void {
   job.rejected.set(name, fileStamp(job.layout.task('rejected', name)) ?? '');
   job.summaryDue = true;
   if (nameProblem(name) !== undefined || foldersHolding(job.layout, name).length > 0) return;
-  job.graph.put(facts ?? factsOf(name, { ancestors: ancestorsNoted(job, name) }, 0), 'rejected');
+  job.put(facts ?? factsOf(name, { ancestors: ancestorsNoted(job, name) }, 0), 'rejected');
 }
 
 /** A rejected child's ancestors, which its .error.txt keeps, so that its family counts it as failed. */

@@ -8,7 +8,7 @@ import { NO_JOB_SETTINGS, type JobSettings } from '../protocol/job.ts';
 import type { RunnerLine } from '../protocol/pid-file.ts';
 import type { State } from '../protocol/states.ts';
 import type { TaskSpec } from '../protocol/task.ts';
-import { JobGraph } from '../scheduler/graph.ts';
+import { type Cause, JobGraph, type NodeState, type TaskFacts } from '../scheduler/graph.ts';
 import type { Queued } from '../scheduler/order.ts';
 import type { Candidate } from '../scheduler/plan.ts';
 import type { Ending, Run } from '../store/runs.ts';
@@ -71,6 +71,8 @@ export class Job implements Candidate {
   /** Folders to be read as a whole, and single names in them to be looked at. */
   readonly dirty = new Set<State>();
   readonly hints = new Map<State, Set<string>>();
+  /** Files in pending/ that are no tasks were seen. */
+  hasHeld = false;
   /** pending/ was touched: tasks edited in place are to be read again. */
   touched = false;
   settings: JobSettings = NO_JOB_SETTINGS;
@@ -133,6 +135,13 @@ export class Job implements Candidate {
   stillThere(): boolean {
     const stat = unless('ENOTDIR', () => statSync(this.layout.root, { bigint: true, throwIfNoEntry: false }));
     return stat !== undefined && String(stat.ino) === this.inode;
+  }
+
+  /** The graph learns of a task, or of another text of one it knew. */
+  put(facts: TaskFacts, state: NodeState, cause?: Cause): void {
+    const lower = facts.id.toLowerCase();
+    if (facts.id !== lower) this.capitals.set(lower, facts.id);
+    this.graph.put(facts, state, cause);
   }
 
   /** A file of this name in this folder is to be looked at. */

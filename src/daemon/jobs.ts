@@ -35,8 +35,8 @@ function addJob(world: World, name: string): void {
   job.stir();
 }
 
-/** A dot file in pending/ that nobody has touched for so long has no living writer. */
-const ABANDONED_AFTER_S = 3600;
+/** A dot file or folder of ours that nobody has touched for so long has no living writer. */
+export const ABANDONED_AFTER_S = 3600;
 
 /** All folders are there from the beginning, so that every move a person may want is one `mv`. */
 function makeFolders(job: Job): void {

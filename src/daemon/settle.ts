@@ -13,7 +13,7 @@ import { closeDrops, readResult, readTimes, resultsBefore, thinRun, unclaimTask,
 import { stateOf } from '../store/snapshot.ts';
 import { foldersHolding, readDrop } from '../store/tasks.ts';
 import { clearAfterSync, takeChildren } from './children.ts';
-import { endFamily } from './endings.ts';
+import { addStray, endFamily } from './endings.ts';
 import { rejectDrop, relocate, sameIdText, specFrom } from './intake.ts';
 import type { Attempt } from './job.ts';
 import type { World } from './world.ts';
@@ -48,6 +48,7 @@ export function settle(world: World, attempt: Attempt, end: End): void {
     conclude(world, attempt, result);
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
+    if (!isThere(attempt.run.layout.root)) return giveBack(world, attempt); // removed by hand: nothing can be written of it
     world.log.error('an attempt could not be settled; tried again at the next look', {
       job: attempt.job.name,
       task: attempt.id,
@@ -115,6 +116,8 @@ function moveTo(world: World, attempt: Attempt, to: Destination): boolean {
 /** It never ran and never will: its task waits again, and no attempt is counted. */
 export function giveBack(world: World, attempt: Attempt): void {
   const { job, id } = attempt;
+  if (attempt.handedAt !== undefined && !isThere(attempt.run.layout.script))
+    addStray(world, job.name, attempt.run.layout.root);
   const wasCancelled = attempt.ending?.reason === 'cancelled' && isThere(job.layout.task('running', id));
   moveTo(world, attempt, wasCancelled ? 'cancelled' : 'pending');
   unclaimTask(job.layout, id);
@@ -226,8 +229,8 @@ function retryMaybe(attempt: Attempt, result: AttemptResult, startedAt: number, 
   let attempts = 1;
   let firstStartedAt = startedAt;
   for (const before of resultsBefore(attempt.job.layout, attempt.id, attempt.run.attempt)) {
-    if (before.to !== 'pending') break;
     if (before.reason === 'lost' || before.reason === 'stopped') continue;
+    if (before.to !== 'pending' || before.outcome === 'cancelled') break; // a final folder, or a move by hand
     attempts += 1;
     if (before.started_at !== null) firstStartedAt = Date.parse(before.started_at);
   }
@@ -250,7 +253,7 @@ export function specOf(attempt: Attempt): TaskSpec | undefined {
   if (attempt.spec !== undefined) return attempt.spec;
   const [state] = foldersHolding(attempt.job.layout, attempt.id);
   if (state === undefined) return undefined;
-  const drop = readDrop(attempt.job.layout.task(state, attempt.id), new Set([process.getuid?.() ?? 0]));
+  const drop = readDrop(attempt.job.layout.task(state, attempt.id));
   const parsed = drop.kind === 'json' ? specFrom(attempt.job, attempt.id, drop.value) : undefined;
   if (parsed !== undefined && 'spec' in parsed) attempt.spec = parsed.spec;
   return attempt.spec;

@@ -6,7 +6,7 @@ import { SpooldError } from '../errors.ts';
 import { isThere, moveIfFree, publish } from '../host/atomic.ts';
 import { JobLayout } from '../protocol/layout.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
-import { type BundledTask, parseBundle } from '../protocol/task.ts';
+import { type BundledTask, namingEntry, parseBundle } from '../protocol/task.ts';
 import { foldersHolding, readBundleText, readDrop, reject } from '../store/tasks.ts';
 import type { SpreadAnswer, SpreadOrder } from './bundle.ts';
 
@@ -29,7 +29,10 @@ function spread(): SpreadAnswer {
     };
   }
   const bundle = parseBundle(value, { defaults: order.defaults, isFile: isThere });
-  if (!bundle.ok) return { kind: 'refused', reason: describeProblems(text, order.path, bundle.problems).join('\n') };
+  if (!bundle.ok) {
+    const problems = bundle.problems.map((problem) => namingEntry(value as unknown[], problem));
+    return { kind: 'refused', reason: describeProblems(text, order.path, problems).join('\n') };
+  }
   if (order.path !== order.taken && moveIfFree(order.path, order.taken) !== 'moved') return { kind: 'missing' };
   const rejected = bundle.tasks.flatMap((task) => publishTask(task) ?? []);
   return { kind: 'spread', tasks: bundle.tasks.length, rejected };

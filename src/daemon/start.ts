@@ -7,10 +7,11 @@ import type { TaskSpec } from '../protocol/task.ts';
 import { describeProblems } from '../protocol/problems.ts';
 import { RunLayout } from '../protocol/layout.ts';
 import { runName } from '../protocol/names.ts';
-import { membersOf, signalMembers } from '../runner/ending.ts';
+import { membersOf } from '../runner/ending.ts';
 import { renderScript, shellArgv } from '../runner/script.ts';
 import { claimTask, createRun, discardRun, type Run, unclaimTask } from '../store/runs.ts';
 import { readDrop } from '../store/tasks.ts';
+import { addStray } from './endings.ts';
 import { environmentOf, standardInput, Unstartable, workingDirectory } from './environment.ts';
 import { factsOf, rejectDrop, relocate, sameIdText, specFrom } from './intake.ts';
 import type { Attempt, Job } from './job.ts';
@@ -44,12 +45,14 @@ export function start(world: World, job: Job, id: string): void {
   job.begin(attempt);
   job.graph.move(id, 'running');
   job.summaryDue = true;
+  world.unsynced = true;
   handOver(world, attempt, spec);
 }
 
 /** Under the claim: pending/ → running/, and what it says there. Undefined if it may not start. */
 function takeTask(world: World, job: Job, id: string, run: Run): TaskSpec | undefined {
-  if (run.attempt > 1 && earlierAttemptLives(world, job, id, run.attempt)) {
+  const isStray = world.strays.some((stray) => stray.runDir === run.layout.root); // of a run directory that was removed
+  if (isStray || (run.attempt > 1 && earlierAttemptLives(world, job, id, run.attempt))) {
     job.graph.delay(id, wallClock() + EARLIER_AGAIN_MS);
     return undefined;
   }
@@ -77,7 +80,8 @@ function earlierAttemptLives(world: World, job: Job, id: string, attempt: number
     const members = membersOf(world.processes(), { runDir });
     if (members.length === 0) continue;
     lives = true;
-    signalMembers(members, 'SIGKILL');
+    if (world.strays.some((stray) => stray.runDir === runDir)) continue;
+    addStray(world, job.name, runDir);
     world.log.warn('ending processes that an earlier attempt left', {
       job: job.name,
       task: id,

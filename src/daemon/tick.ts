@@ -59,6 +59,7 @@ function lookAround(world: World): void {
       if (!job.stillThere()) return forgetJob(world, job);
       noticeChanges(job);
       readClaims(world, job);
+      if (job.graph.judgeUnheard()) job.stir();
       job.settingsDue = true;
       lookAtSettings(world, job);
       writeSummary(world, job);
@@ -163,7 +164,7 @@ function startWhatMay(world: World): void {
     job.free = job.loaded && !stopped ? job.limit - job.attempts.size : 0;
     if (job.free > 0 && job.peekReady(now) !== undefined) candidates.push(job);
   }
-  for (const { job, id } of free > 0 ? plan(candidates, free, now, world.turns) : []) {
+  for (const { job, id } of free > 0 ? plan(candidates, free, now) : []) {
     if (!guarded(world, job, () => start(world, job, id))) job.graph.delay(id, now + TROUBLE_AGAIN_MS);
   }
   for (const job of world.active) rest(world, job, now, stopped);

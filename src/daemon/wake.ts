@@ -88,6 +88,7 @@ export class Wake {
       ignored: (path) => path !== jobs && basename(path).startsWith('.'),
     });
     this.few.on('addDir', changed).on('unlinkDir', changed);
+    this.few.on('ready', changed); // it tells nothing of what was made while it began
     this.few.on('error', (error) => this.complain(error));
     const names = [basename(paused), basename(parallel)];
     this.top = this.open(root, (name) => {
@@ -101,7 +102,7 @@ export class Wake {
     this.watches.set(job, watches);
     this.arm(watches, job.layout.root, (name) => this.jobChanged(job, name));
     for (const state of WATCHED) {
-      this.arm(watches, job.layout.folder(state), (name, type) => this.folderChanged(job, state, name, type));
+      this.arm(watches, job.layout.folder(state), (name) => this.folderChanged(job, state, name));
     }
   }
 
@@ -141,7 +142,7 @@ export class Wake {
     await this.few?.close();
   }
 
-  private arm(watches: Map<string, Watch>, path: string, onChange: (name: string | null, type: string) => void): void {
+  private arm(watches: Map<string, Watch>, path: string, onChange: (name: string | null) => void): void {
     const inode = unless('ENOTDIR', () => statSync(path, { bigint: true, throwIfNoEntry: false }))?.ino;
     const before = watches.get(path);
     if (before !== undefined && before.inode === inode) return;
@@ -152,9 +153,9 @@ export class Wake {
     if (watcher !== undefined) watches.set(path, { watcher, inode });
   }
 
-  private open(path: string, onChange: (name: string | null, type: string) => void): FSWatcher | undefined {
+  private open(path: string, onChange: (name: string | null) => void): FSWatcher | undefined {
     try {
-      const watcher = watch(path, { persistent: false }, (type, name) => onChange(name, type));
+      const watcher = watch(path, { persistent: false }, (_, name) => onChange(name));
       watcher.on('error', (error) => this.complain(error));
       return watcher;
     } catch (error) {
@@ -170,9 +171,9 @@ export class Wake {
     this.now();
   }
 
-  private folderChanged(job: Job, state: State, name: string | null, type: string): void {
+  private folderChanged(job: Job, state: State, name: string | null): void {
     if (name === null) job.soil(state);
-    else if (name === state && type === 'change') {
+    else if (name === state) {
       job.touched ||= state === 'pending'; // `touch pending`: edits in place are to be read
       job.soil(state);
     } else if (name.startsWith('.') && !name.startsWith('.bundle-')) return;

@@ -56,7 +56,6 @@ export class World {
   /** Attempts to be looked at in the next turn. */
   readonly looks = new Set<Attempt>();
   readonly strays: Stray[] = [];
-  readonly turns = { last: 0 };
   handovers: Handover[] = [];
   /** Why nothing new is started, in words; undefined: it is. */
   holding: string | undefined;

@@ -4,6 +4,7 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
+  chmodSync,
   closeSync,
   fchmodSync,
   fsyncSync,
@@ -20,7 +21,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { errnoOf, unless } from '../errors.ts';
 
@@ -208,9 +209,21 @@ export function renameFolder(from: string, to: string): void {
   renameSync(from, to);
 }
 
-/** Makes a folder, not its parents. False if the name is taken. */
-export function createFolder(path: string): boolean {
-  return unless('EEXIST', () => (mkdirSync(path), true)) ?? false;
+/** Renames a file whose name is no text (`name` in bytes), unless the new name is taken. True if it was renamed. */
+export function renameUnreadable(folder: string, name: Buffer, to: string): boolean {
+  const target = join(folder, to);
+  if (isThere(target)) return false;
+  return unless(GONE, () => (renameSync(Buffer.concat([Buffer.from(`${folder}/`), name]), target), true)) ?? false;
+}
+
+/** Sets who may do what with a file or folder of ours. */
+export function setMode(path: string, mode: number): void {
+  chmodSync(path, mode);
+}
+
+/** Makes a folder, not its parents. False if the name is taken. `mode` is cut by the umask. */
+export function createFolder(path: string, mode = 0o777): boolean {
+  return unless('EEXIST', () => (mkdirSync(path, mode), true)) ?? false;
 }
 
 /** Makes a folder and its parents as needed; gives the topmost one that was made, or undefined. */
@@ -277,14 +290,20 @@ export function namesIn(folder: string): string[] {
 }
 
 /**
- * Removes what a killed writer left in a folder: our dot names, and write-file-atomic's `name.json.<digits>`. Only
- * what is older than `minAge` seconds by `now` (milliseconds since 1970): younger ones may have a living writer.
+ * Removes the dot names that a killed writer of ours left in a folder, files and folders. Only what is older than
+ * `minAge` seconds by `now` (milliseconds since 1970): younger ones may have a living writer.
  */
 export function sweepUnfinished(folder: string, now: number, minAge: number): void {
   for (const name of namesIn(folder)) {
-    if (!/^\.new-[0-9a-f]{8}-[0-9a-z]+$/.test(name) && !/\.json\.\d+$/.test(name)) continue;
+    if (!/^\.(new|submit)-[0-9a-f]{8}-[0-9a-z]+$/.test(name)) continue;
     const path = join(folder, name);
     const stat = lstatSync(path, { throwIfNoEntry: false });
-    if (stat?.isFile() && now - stat.mtimeMs >= minAge * 1000) remove(path);
+    if (stat !== undefined && now - stat.mtimeMs >= minAge * 1000) removeTree(path);
   }
+}
+
+/** Removes what a killed `replaceDurably` left beside its target: `name.<digits>`. For the target's only writer. */
+export function sweepReplaced(path: string): void {
+  const rest = new RegExp(`^${basename(path).replaceAll('.', '\\.')}\\.\\d+$`);
+  for (const name of namesIn(dirname(path))) if (rest.test(name)) remove(join(dirname(path), name));
 }

@@ -403,6 +403,13 @@ export function parseBundle(value: unknown, options: BundleOptions = {}): Parsed
   return problems.length > 0 ? { ok: false, problems } : { ok: true, tasks };
 }
 
+/** A problem with one entry of a bundle, its id named as well as its place. */
+export function namingEntry(bundle: readonly unknown[], problem: Problem): Problem {
+  const entry = typeof problem.path[0] === 'number' ? bundle[problem.path[0]] : undefined;
+  if (!isObject(entry) || typeof entry.id !== 'string' || !isName(entry.id)) return problem;
+  return { path: problem.path, message: `${problem.message} (in task ${quote(entry.id)})` };
+}
+
 function bundled(raw: unknown, { defaults, ...options }: BundleOptions): BundledTask | { problems: Problem[] } {
   if (!isObject(raw)) return { problems: [{ path: [], message: noTask(raw) }] };
   if (typeof raw.id !== 'string' || !isName(raw.id)) {

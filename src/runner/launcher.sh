@@ -30,9 +30,9 @@ case $dialect in
 esac
 
 runner() {
-  command='' stop=''
+  command='' stop='' hits=0
   trap 'forward HUP' HUP; trap 'forward INT' INT; trap 'forward QUIT' QUIT; trap 'forward TERM' TERM
-  trap 'hit=1' USR1 USR2 PIPE ALRM
+  trap 'hits=$((hits + 1))' USR1 USR2 PIPE ALRM
   if cd "./$1" && begin "$2"; then
     await
     last_word
@@ -58,7 +58,7 @@ begin() {
 
 # To the command's group; singly while a `setsid` has not made the group yet. (Every shell takes `kill -TERM -123`; few take `--`.)
 forward() {
-  hit=1 stop=$1
+  hits=$((hits + 1)) stop=$1
   [ -n "$command" ] || return 0
   kill "-$1" "-$command" || kill "-$1" "$command"
   kill -CONT "-$command"
@@ -78,25 +78,26 @@ await() {
   fi
 }
 
-# A trap cuts a wait short, with a status above 128 that is not the command's. Elsewhere than in bash the command is
-# reaped by nothing but the wait that gives its status, so it is the true one if the command is gone. bash reaps it at
-# any time, can cut a second wait short for the same signal, and gives the true status as often as it is asked for: it
-# counts when it comes twice without a signal. Without -f, bash takes a stopped command for an ended one.
+# A signal cuts a wait short, in bash the next one too, with a status above 128 that is not the command's; by then the
+# command may have been reaped, and its true status kept for whoever asks again. So a status above 128 counts when two
+# waits give it and no signal came since before the first. Elsewhere than in bash, a status that was given once may be
+# forgotten: 127, and the one before was the true one.
 await_status() {
-  before=''
+  before='' quiet=''
   while :; do
-    hit=''
-    if [ "$dialect" = bash ]; then
-      wait -f "$command"
-      status=$?
-      [ "$status" -gt 128 ] || return 0
-      [ "$status$hit" != "$before" ] || kill -0 "$command" || return 0
-      before=$status
-    else
-      wait "$command"
-      status=$?
-      kill -0 "$command" || return 0
+    start=$hits
+    # Without -f, bash takes a stopped command for an ended one.
+    case $dialect in
+      bash) wait -f "$command" ;;
+      *) wait "$command" ;;
+    esac
+    status=$?
+    if [ "$status" -le 128 ]; then
+      [ "$dialect$status" != posix127 ] || status=${before:-127}
+      return 0
     fi
+    kill -0 "$command" || [ "$status $hits" != "$before $quiet" ] || return 0
+    before=$status quiet=$start
   done
 }
 
@@ -147,8 +148,11 @@ while read -r order argument inode <&3; do
     run) runner "$argument" "$inode" 3<&- & ;;
     sync) flush "$argument" 3<&- & ;;
   esac
-  # Elsewhere than in bash, zombies stay until the job table is looked at.
-  [ "$dialect" = bash ] || jobs >/dev/null
+  # bash would remember how each has ended, and copy that at every fork; others keep zombies until they look.
+  case $dialect in
+    bash) disown "$!" ;;
+    *) jobs >/dev/null ;;
+  esac
 done
 exit 0
 }

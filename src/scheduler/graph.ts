@@ -58,6 +58,8 @@ export class JobGraph {
   private readonly ready = new Heap<Entry>(compareQueued);
   private readonly delayed = new Heap<Entry>((a, b) => a.at - b.at || compareQueued(a, b));
   private readonly unjudged = new Set<string>();
+  /** Waiting tasks with a dependency that nobody has heard of: it may turn up in succeeded/ unseen. */
+  private readonly unheard = new Set<string>();
   private readonly doomed = new Map<string, Cause>();
   private readonly revived = new Set<string>();
   private readonly hasSucceeded: (id: string) => boolean;
@@ -128,6 +130,14 @@ export class JobGraph {
   /** A task that `peekReady` gave was not started after all, or its dependencies may have changed unseen: look again. */
   judgeAgain(id: string): void {
     this.unjudged.add(id);
+  }
+
+  /** Looks again at those that wait for an id nobody has heard of. False if there are none. */
+  judgeUnheard(): boolean {
+    if (this.unheard.size === 0) return false;
+    for (const id of this.unheard) this.unjudged.add(id);
+    this.unheard.clear();
+    return true;
   }
 
   /** The task that would start first, or undefined. `now` in milliseconds since 1970. */
@@ -260,6 +270,7 @@ export class JobGraph {
       delete node.entry;
       this.doomed.delete(id);
       if (readiness.kind === 'doomed') this.doomed.set(id, readiness.cause);
+      if (readiness.kind === 'waiting' && readiness.on.some(({ why }) => why === 'unknown')) this.unheard.add(id);
       if (readiness.kind !== 'ready') continue;
       node.entry = { id, priority: node.priority, queuedAt: node.queuedAt, at: node.notBefore };
       (node.notBefore > 0 ? this.delayed : this.ready).push(node.entry);

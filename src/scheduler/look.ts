@@ -12,8 +12,10 @@ export interface AttemptFacts {
   isOverdue: boolean;
   /** A whole file `ending`. */
   isEnding: boolean;
-  /** Line 1 of `pid` is complete: the runner has begun. */
+  /** Line 1 of `pid` is complete, or was when last seen: the runner has begun. */
   hasBegun: boolean;
+  /** What it did is not on the disk: handed over on another boot, or its log was made and line 1 of `pid` is not whole. */
+  isCutOff: boolean;
   /** Line 2 of `pid` is complete. */
   hasLastWord: boolean;
   /** The runner lives, by its identity, or is not known to be dead. */
@@ -48,10 +50,11 @@ export type Verdict =
 /** One attempt's facts → what to do. */
 export function look(facts: AttemptFacts): Verdict {
   if (facts.hasResult) return 'finish';
-  if (facts.isVoid || !facts.hasScript) return 'give back';
+  if (facts.isVoid || (!facts.hasScript && !facts.hasBegun)) return 'give back';
   const silent = facts.hasBegun && !facts.runnerLives && !facts.hasLastWord;
   if (facts.isEnding) return isOver(facts) ? 'settle as ended' : facts.hasBegun ? 'go on ending' : 'void';
   if (facts.hasLastWord) return 'settle by last word';
+  if (!facts.hasBegun && facts.isCutOff) return 'lost';
   if (!facts.hasBegun) return facts.isOverdue || !facts.taskIsThere ? 'void' : 'wait';
   if (silent && facts.processesLeft() === 0) return 'lost';
   return facts.taskIsThere ? 'watch' : 'begin ending';
@@ -59,5 +62,6 @@ export function look(facts: AttemptFacts): Verdict {
 
 /** Nothing of it is left: its runner is dead, or has said its last word, and none of its processes lives. */
 function isOver(facts: AttemptFacts): boolean {
-  return facts.hasBegun && (!facts.runnerLives || facts.hasLastWord) && facts.processesLeft() === 0;
+  if (!facts.hasBegun) return facts.isCutOff;
+  return (!facts.runnerLives || facts.hasLastWord) && facts.processesLeft() === 0;
 }

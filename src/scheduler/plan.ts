@@ -12,11 +12,6 @@ export interface Candidate {
   takeReady(now: number): Queued | undefined;
 }
 
-/** The number of the last turn that was given to any job; it only grows. */
-export interface Turns {
-  last: number;
-}
-
 export interface Start<J> {
   job: J;
   id: string;
@@ -24,18 +19,18 @@ export interface Start<J> {
 
 /**
  * Takes up to `free` tasks out of the jobs' ready ones, in the order they are to start. `now` in milliseconds since 1970.
- * Each start moves its job to the back of those of equal priority, those that have nothing ready now included.
+ * Each start moves its job to the back of those of equal priority.
  */
-export function plan<J extends Candidate>(jobs: Iterable<J>, free: number, now: number, turns: Turns): Start<J>[] {
+export function plan<J extends Candidate>(jobs: Iterable<J>, free: number, now: number): Start<J>[] {
   const starts: Start<J>[] = [];
   const open = [...jobs].filter((job) => job.free > 0 && job.peekReady(now) !== undefined);
+  let turn = open.reduce((highest, job) => Math.max(highest, job.turn), 0);
   while (starts.length < free) {
     const job = first(open, now);
     if (job === undefined) break;
     const task = job.takeReady(now) as Queued;
     job.free -= 1;
-    turns.last += 1;
-    job.turn = turns.last;
+    job.turn = ++turn;
     starts.push({ job, id: task.id });
   }
   return starts;

@@ -1,7 +1,7 @@
 // Lines appended to a file that rotates: `events.ndjson` (what happened) and `daemon.log` (what the daemon says).
 // Several lines go in one O_APPEND write, so lines of many writers never mix; a power cut may lose the last ones.
 // Telemetry only: nothing is ever decided by reading them.
-import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
 import { errnoOf } from '../errors.ts';
 
 const ROTATE_AT_BYTES = 64 * 1024 * 1024;
@@ -10,7 +10,6 @@ const ROTATE_AT_BYTES = 64 * 1024 * 1024;
 export class LineLog {
   private readonly path: string;
   private fd: number | undefined;
-  private size = 0;
   private waiting: string[] = [];
   /** Lines that could not be written. */
   lost = 0;
@@ -30,9 +29,9 @@ export class LineLog {
     const lines = this.waiting;
     this.waiting = [];
     try {
-      this.fd ??= this.open();
-      this.size += writeSync(this.fd, `${lines.join('\n')}\n`);
-      if (this.size > ROTATE_AT_BYTES) this.rotate();
+      const fd = this.open();
+      writeSync(fd, `${lines.join('\n')}\n`);
+      if (fstatSync(fd).size > ROTATE_AT_BYTES) this.rotate();
     } catch (error) {
       if (errnoOf(error) === undefined) throw error;
       this.lost += lines.length;
@@ -46,14 +45,22 @@ export class LineLog {
     this.fd = undefined;
   }
 
+  /** The file that has the name now: another writer may have rotated it, or a person removed it. */
   private open(): number {
-    const fd = openSync(this.path, 'a', 0o600);
-    this.size = fstatSync(fd).size;
-    return fd;
+    if (this.fd !== undefined && !this.isCurrent(this.fd)) this.close();
+    this.fd ??= openSync(this.path, 'a', 0o600);
+    return this.fd;
+  }
+
+  private isCurrent(fd: number): boolean {
+    const named = statSync(this.path, { throwIfNoEntry: false });
+    const { ino, dev } = fstatSync(fd);
+    return named?.ino === ino && named.dev === dev;
   }
 
   private rotate(): void {
+    const isOurs = this.fd !== undefined && this.isCurrent(this.fd);
     this.close();
-    renameSync(this.path, `${this.path}.1`);
+    if (isOurs) renameSync(this.path, `${this.path}.1`);
   }
 }

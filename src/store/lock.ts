@@ -5,7 +5,8 @@ import { statSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import lockfile from 'proper-lockfile';
 import { errnoOf } from '../errors.ts';
-import { readParsed, removeEmptyFolder, replaceDurably } from '../host/atomic.ts';
+import { isThere, readParsed, removeEmptyFolder, replaceDurably } from '../host/atomic.ts';
+import { wallClock } from '../host/clock.ts';
 import { livenessOf, type ProcessIdentity } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
 
@@ -62,7 +63,7 @@ function inodeOf(path: string): string {
 /** Milliseconds since the lock's holder last touched it; infinite if there is no lock. */
 function lockAge(layout: Layout): number {
   const stat = statSync(layout.lock, { throwIfNoEntry: false });
-  return stat === undefined ? Number.POSITIVE_INFINITY : Date.now() - stat.mtimeMs;
+  return stat === undefined ? Number.POSITIVE_INFINITY : wallClock() - stat.mtimeMs;
 }
 
 export class Lock {
@@ -129,8 +130,13 @@ export async function acquireLock(
 ): Promise<LockAttempt> {
   const socket = await bindSocket(layout.root);
   if (socket === 'taken') return busy(layout);
-  let takenByAge = false;
   for (;;) {
+    const holder = isThere(layout.lock) ? daemonOf(layout) : undefined;
+    if (holder?.kind === 'running') {
+      socket?.close(); // it is alive in another network namespace, or stopped for a while: however old its lock
+      return busy(layout);
+    }
+    const isDead = holder?.record !== undefined && livenessOf(holder.record.identity) === 'dead';
     const release = await tryLock(layout, onLost);
     if (release !== undefined) {
       const directory = inodeOf(layout.root);
@@ -142,20 +148,11 @@ export async function acquireLock(
         heartbeat_at: now(),
         serving: false,
       };
-      const lock = new Lock(layout, record, takenByAge, socket, release);
+      const lock = new Lock(layout, record, holder !== undefined && !isDead, socket, release);
       lock.publish({});
       return { kind: 'held', lock };
     }
-    const holder = daemonOf(layout);
-    if (holder.kind === 'running') {
-      socket?.close();
-      return busy(layout);
-    }
-    if (holder.kind === 'stopped' && holder.record !== undefined && livenessOf(holder.record.identity) !== 'unknown') {
-      removeEmptyFolder(layout.lock); // its holder is dead, and the socket keeps every other taker away
-      continue;
-    }
-    takenByAge = true;
+    if (isDead && removeEmptyFolder(layout.lock) !== 'occupied') continue; // the socket keeps every other taker away
     await new Promise((done) => setTimeout(done, 500));
   }
 }

@@ -111,6 +111,12 @@ export function writeResult(run: RunLayout, result: AttemptResult): void {
   overwrite(run.result, `${JSON.stringify(result)}\n`);
 }
 
+/** The boot of the host on which the attempt was to be handed over; undefined if its `run` does not say. */
+export function handedOverOn(run: RunLayout): string | undefined {
+  const text = unless(['ENOENT', 'ENOTDIR'], () => readFileSync(run.script, 'utf8'));
+  return /^# boot: (\S+)$/m.exec(text ?? '')?.[1];
+}
+
 /** True if the attempt may never run: output.log is the very file `run`. */
 export function isVoid(run: RunLayout): boolean {
   const output = lstatSync(run.output, { bigint: true, throwIfNoEntry: false });

@@ -55,6 +55,11 @@ export function isHeldName(name: string): boolean {
   return !name.startsWith('.') && !name.endsWith('.json');
 }
 
+/** The id that a held file keeps back: `x.held` → `x`. */
+export function heldId(name: string): string {
+  return name.includes('.') ? name.slice(0, name.lastIndexOf('.')) : name;
+}
+
 /** Where a task lies; undefined if no folder has it. A few stats. */
 export function stateOf(job: JobLayout, id: string): State | undefined {
   const order: State[] = ['running', 'pending', 'failed', 'cancelled', 'skipped', 'rejected', 'succeeded'];

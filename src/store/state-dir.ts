@@ -1,10 +1,19 @@
 // Which directory is meant, and whether it may be served: found by --dir, $SPOOLD_DIR, the nearest .spoold/, or the
 // user's own; made 0700 with VERSION last, so that a half-made one is simply made again.
-import { lstatSync, type Stats, statSync, chmodSync, readFileSync, realpathSync } from 'node:fs';
+import { lstatSync, type Stats, statSync, readFileSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { SpooldError, unless } from '../errors.ts';
-import { createExclusive, ensureFolderDurably, isThere, syncFolder } from '../host/atomic.ts';
+import {
+  createExclusive,
+  createFolder,
+  ensureFolderDurably,
+  isThere,
+  namesIn,
+  publish,
+  setMode,
+  syncFolder,
+} from '../host/atomic.ts';
 import { FORMAT_VERSION, Layout } from '../protocol/layout.ts';
 
 export interface Whereabouts {
@@ -65,15 +74,31 @@ function statOf(path: string): Stats | undefined {
   return stat;
 }
 
+/** What may lie in a folder that is to become a state directory: what a user makes before the first start. */
+const MADE_BEFOREHAND = new Set(['jobs', 'config.yaml', '.gitignore', 'VERSION', 'paused', 'parallel', 'env']);
+
 function makeStateDir(path: string): void {
   const layout = new Layout(path);
+  const stranger = namesIn(path).find((name) => !MADE_BEFOREHAND.has(name) && !name.startsWith('.new-'));
+  if (stranger !== undefined) {
+    throw new SpooldError(
+      'STATE_DIR_IN_USE',
+      `${path} holds other things (${stranger}): it would be closed to others and kept out of git.`,
+      {
+        path,
+        hint: `Name a new or an empty folder, as ${join(path, '.spoold')}.`,
+      },
+    );
+  }
   try {
-    ensureFolderDurably(path);
+    ensureFolderDurably(dirname(path));
+    const isNew = createFolder(path, 0o700);
     checkOwner(path);
-    chmodSync(path, 0o700);
+    setMode(path, 0o700);
+    if (isNew) syncFolder(dirname(path));
     ensureFolderDurably(layout.jobs);
     unless('EEXIST', () => createExclusive(layout.gitignore, '*\n!config.yaml\n'));
-    unless('EEXIST', () => createExclusive(layout.version, `${FORMAT_VERSION}\n`, { sync: true }));
+    publish(layout.version, `${FORMAT_VERSION}\n`, { sync: true });
     syncFolder(path);
   } catch (error) {
     if (error instanceof SpooldError) throw error;

@@ -1,20 +1,18 @@
 // Task files: reading one that anybody may have dropped, judged on one descriptor so that what was checked is what is
 // read; setting aside what is no task, its reason first, so that a crash leaves a reason without a file and never a file
 // without a reason; and finding which folder holds an id.
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readSync,
-  renameSync,
-  type Stats,
-} from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync, type Stats } from 'node:fs';
 import { errnoOf, SpooldError, unless } from '../errors.ts';
-import { ensureFolder, isThere, type Moved, moveIfFree, namesIn, overwrite, remove } from '../host/atomic.ts';
+import {
+  ensureFolder,
+  isThere,
+  type Moved,
+  moveIfFree,
+  namesIn,
+  overwrite,
+  remove,
+  renameUnreadable,
+} from '../host/atomic.ts';
 import type { JobLayout } from '../protocol/layout.ts';
 import { taskIdOf } from '../protocol/names.ts';
 import { PRECEDENCE, type State } from '../protocol/states.ts';
@@ -35,9 +33,9 @@ export type Drop =
 
 /**
  * Reads a dropped file. Never follows a link, never waits for a FIFO, and refuses what does not belong to one of
- * `owners` or may be written by everybody.
+ * `owners` or may be written by everybody; without `owners`, whose it is was judged before.
  */
-export function readDrop(path: string, owners: ReadonlySet<number>): Drop {
+export function readDrop(path: string, owners?: ReadonlySet<number>): Drop {
   let fd: number;
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -67,7 +65,7 @@ export function readDrop(path: string, owners: ReadonlySet<number>): Drop {
 }
 
 /** The text of a bundle, under the same conditions as `readDrop`; for the worker that spreads it. */
-export function readBundleText(path: string, owners: ReadonlySet<number>): string {
+export function readBundleText(path: string, owners?: ReadonlySet<number>): string {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const stat = fstatSync(fd);
@@ -112,10 +110,11 @@ function unopenable(path: string, error: unknown): Drop {
   return { kind: 'unfinished', stamp, reason: `it cannot be opened: ${(error as Error).message}` };
 }
 
-function strangeness(stat: Stats, owners: ReadonlySet<number>): string | undefined {
+function strangeness(stat: Stats, owners: ReadonlySet<number> | undefined): string | undefined {
   if (stat.isDirectory()) return 'it is a folder, not a file';
   if (stat.isFIFO()) return 'it is a FIFO, not a file';
   if (!stat.isFile()) return 'it is a device, not a file';
+  if (owners === undefined) return undefined;
   if (!owners.has(stat.uid)) {
     return `it belongs to user ${stat.uid}, whose tasks are not run here: a task runs as the daemon's user. To trust that user, add it to allowed_owners in config.yaml`;
   }
@@ -176,11 +175,8 @@ export function renameUnreadableNames(folder: string): string[] {
   for (const bytes of readdirSync(folder, { encoding: 'buffer' })) {
     const text = bytes.toString('utf8');
     if (!text.includes('\uFFFD') || !text.endsWith('.json') || text.startsWith('.')) continue;
-    const name = text.replaceAll(/[^A-Za-z0-9._=+@:-]/g, '_');
-    const target = join(folder, `not-utf8-${name}`);
-    if (isThere(target)) continue;
-    renameSync(Buffer.concat([Buffer.from(`${folder}/`), bytes]), target);
-    renamed.push(`not-utf8-${name}`);
+    const name = `not-utf8-${text.replaceAll(/[^A-Za-z0-9._=+@:-]/g, '_')}`;
+    if (renameUnreadable(folder, bytes, name)) renamed.push(name);
   }
   return renamed;
 }

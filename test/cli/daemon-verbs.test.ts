@@ -4,8 +4,10 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { Place, speak } from '../helpers/place.ts';
+import { bin, Place, speak } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
+
+const pidIn = (text: string) => Number(/spoold (\d+) serves/.exec(text)?.[1]);
 
 describe('the daemon in the background', () => {
   let place: Place;
@@ -16,8 +18,6 @@ describe('the daemon in the background', () => {
     await place.spoold('stop', '--kill');
     await place.close();
   });
-
-  const pidIn = (text: string) => Number(/spoold (\d+) serves/.exec(text)?.[1]);
 
   it('serves when start returns, and start prints one line with its PID and the directory', async () => {
     const { status, out } = await place.spoold('start');
@@ -37,7 +37,11 @@ describe('the daemon in the background', () => {
 
   it('is one, of three that are started at once, and all three starts succeed', async () => {
     const all = await Promise.all([place.spoold('start'), place.spoold('start'), place.spoold('start')]);
-    assert.deepEqual(all.map(({ status }) => status), [0, 0, 0], JSON.stringify(all));
+    assert.deepEqual(
+      all.map(({ status }) => status),
+      [0, 0, 0],
+      JSON.stringify(all),
+    );
     assert.equal(new Set(all.map(({ out }) => pidIn(out))).size, 1);
   });
 
@@ -52,7 +56,10 @@ describe('the daemon in the background', () => {
   });
 
   it('knows nothing of a task that it was started from', async () => {
-    await speak(['start', '--dir', place.dir], { cwd: place.root, env: { SPOOLD_JOB: 'other', SPOOLD_TASK: 'x', SPOOLD_RUN_DIR: '/nowhere', TEST_PLACE: place.root } });
+    await speak(['start', '--dir', place.dir], {
+      cwd: place.root,
+      env: { SPOOLD_JOB: 'other', SPOOLD_TASK: 'x', SPOOLD_RUN_DIR: '/nowhere', TEST_PLACE: place.root },
+    });
     place.job('a').drop('x', { command: ['true'] });
     await place.job('a').comesTo('succeeded', 'x');
     const { pid } = JSON.parse(readFileSync(place.at('daemon.json'), 'utf8')).identity;
@@ -149,7 +156,10 @@ describe('init and unit', () => {
     assert.equal(statSync(dir).mode & 0o777, 0o700);
     const config = readFileSync(join(dir, 'config.yaml'), 'utf8');
     assert.match(config, /^# ?poll_interval/m);
-    assert.deepEqual(config.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#')), []);
+    assert.deepEqual(
+      config.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#')),
+      [],
+    );
   });
 
   it('init again changes nothing', async () => {
@@ -194,14 +204,17 @@ describe('the command line itself', () => {
   it('lists every verb without an argument, and tells of one with --help', async () => {
     const { out, status } = await speak([]);
     assert.equal(status, 0);
-    for (const verb of ['run', 'add', 'submit', 'status', 'logs', 'wait', 'cancel', 'retry', 'completion']) assert.match(out, new RegExp(`^  ${verb} `, 'm'));
+    for (const verb of ['run', 'add', 'submit', 'status', 'logs', 'wait', 'cancel', 'retry', 'completion'])
+      assert.match(out, new RegExp(`^  ${verb} `, 'm'));
     assert.match((await speak(['stop', '--help'])).out, /--drain/);
     assert.match((await speak(['help', 'stop'])).out, /--drain/);
   });
 
   it('ends quietly when its reader has seen enough', () => {
-    const { bin } = { bin: join(process.cwd(), 'bin', 'spoold') };
-    const out = execFileSync('sh', ['-c', `'${process.execPath}' '${bin}' schema workflow | head -n 1`], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    const out = execFileSync('sh', ['-c', `'${process.execPath}' '${bin}' schema workflow | head -n 1`], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     assert.equal(out, '{\n');
   });
 });

@@ -20,6 +20,20 @@ const write = (name: string, text: string) => {
 };
 const spoold = (...args: string[]) => speak(args, { cwd: root });
 
+/** What bash would offer after `line`, by the script that it is given. */
+const offers = (line: string): string[] => {
+  const folder = join(root, 'bin');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'spoold'), `#!/bin/sh\nexec '${process.execPath}' '${bin}' "$@"\n`);
+  chmodSync(join(folder, 'spoold'), 0o755);
+  const script =
+    'eval "$(spoold completion bash)"; compopt() { :; }; COMP_LINE=$1; COMP_POINT=${#1}; _spoold; printf "%s\\n" "${COMPREPLY[@]}"';
+  const env = { ...process.env, PATH: `${folder}:${process.env.PATH}`, SPOOLD_DIR: join(root, 'state') };
+  return spawnSync('bash', ['-c', script, 'bash', line], { env, cwd: root, encoding: 'utf8' })
+    .stdout.split('\n')
+    .filter(Boolean);
+};
+
 describe('validate', () => {
   it('tells each kind of file by its name and by what is in it', async () => {
     const files = [
@@ -32,11 +46,18 @@ describe('validate', () => {
     const { status, out } = await spoold('validate', '--json', ...files);
     assert.equal(status, 0);
     const found = JSON.parse(out) as { path: string; kind: string; valid: boolean }[];
-    assert.deepEqual(found.map(({ kind, valid }) => [kind, valid]), ['task', 'bundle', 'job', 'workflow', 'config'].map((kind) => [kind, true]));
+    assert.deepEqual(
+      found.map(({ kind, valid }) => [kind, valid]),
+      ['task', 'bundle', 'job', 'workflow', 'config'].map((kind) => [kind, true]),
+    );
   });
 
   it('gives each problem its line and the word that was meant, and ends with 2', async () => {
-    const { status, out } = await spoold('validate', write('bad.json', '{\n  "comand": ["x"],\n  "retry": "three"\n}'), write('good.json', '{"shell": "true"}'));
+    const { status, out } = await spoold(
+      'validate',
+      write('bad.json', '{\n  "comand": ["x"],\n  "retry": "three"\n}'),
+      write('good.json', '{"shell": "true"}'),
+    );
     assert.equal(status, 2);
     assert.match(out, /^bad\.json:2:3: comand: .*"command"/m);
     assert.match(out, /^bad\.json:3:3: retry: .*"three"/m);
@@ -44,7 +65,10 @@ describe('validate', () => {
   });
 
   it('says where half a file ends, and that a folder is none', async () => {
-    assert.match((await spoold('validate', write('half.json', '{"command": ['))).out, /^half\.json:1:\d+: it ends in the middle/);
+    assert.match(
+      (await spoold('validate', write('half.json', '{"command": ['))).out,
+      /^half\.json:1:\d+: it ends in the middle/,
+    );
     const { status, err } = await spoold('validate', '.');
     assert.equal(status, 2);
     assert.match(err, /is a folder/);
@@ -73,19 +97,12 @@ describe('schema', () => {
 });
 
 describe('completion', () => {
-  /** What bash would offer after `line`, by the script that it is given. */
-  const offers = (line: string): string[] => {
-    const folder = join(root, 'bin');
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, 'spoold'), `#!/bin/sh\nexec '${process.execPath}' '${bin}' "$@"\n`);
-    chmodSync(join(folder, 'spoold'), 0o755);
-    const script = 'eval "$(spoold completion bash)"; compopt() { :; }; COMP_LINE=$1; COMP_POINT=${#1}; _spoold; printf "%s\\n" "${COMPREPLY[@]}"';
-    const env = { ...process.env, PATH: `${folder}:${process.env.PATH}`, SPOOLD_DIR: join(root, 'state') };
-    return spawnSync('bash', ['-c', script, 'bash', line], { env, cwd: root, encoding: 'utf8' }).stdout.split('\n').filter(Boolean);
-  };
-
   before(async () => {
-    for (const [job, id] of [['etl', 'load'], ['etl', 'check'], ['web', 'a:b=c']] as const) {
+    for (const [job, id] of [
+      ['etl', 'load'],
+      ['etl', 'check'],
+      ['web', 'a:b=c'],
+    ] as const) {
       await speak(['add', '--dir', join(root, 'state'), '-J', job, '--id', id, 'true'], { cwd: root });
     }
   });

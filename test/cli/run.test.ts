@@ -12,7 +12,13 @@ class Desk {
   readonly place = new Place();
   readonly root = this.place.root;
   readonly temporary = this.place.aside('tmp');
-  readonly env = { TMPDIR: this.temporary, XDG_RUNTIME_DIR: undefined, HOME: this.root, XDG_STATE_HOME: undefined, TEST_PLACE: this.root };
+  readonly env = {
+    TMPDIR: this.temporary,
+    XDG_RUNTIME_DIR: undefined,
+    HOME: this.root,
+    XDG_STATE_HOME: undefined,
+    TEST_PLACE: this.root,
+  };
 
   constructor() {
     mkdirSync(this.temporary);
@@ -22,14 +28,25 @@ class Desk {
     return speak(['run', ...args], { cwd: this.root, env: this.env });
   }
 
-  spawn(...args: string[]): { child: ChildProcess; out: () => string; err: () => string; end: Promise<number | string | null> } {
+  spawn(...args: string[]): {
+    child: ChildProcess;
+    out: () => string;
+    err: () => string;
+    end: Promise<number | string | null>;
+  } {
     const env = { ...process.env, ...this.env };
-    const child = spawn(process.execPath, [bin, 'run', ...args], { cwd: this.root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [bin, 'run', ...args], {
+      cwd: this.root,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let out = '';
     let err = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
-    const end = new Promise<number | string | null>((resolve) => child.once('close', (code, signal) => resolve(code ?? signal)));
+    const end = new Promise<number | string | null>((resolve) =>
+      child.once('close', (code, signal) => resolve(code ?? signal)),
+    );
     return { child, out: () => out, err: () => err, end };
   }
 
@@ -135,7 +152,10 @@ describe('spoold run, where no daemon runs', () => {
   });
 
   it('ends with 1 and says what became of what, where a task of a workflow fails', async () => {
-    const file = desk.write('bad.yaml', "tasks: {a: {command: ['sh', '-c', 'exit 9']}, b: {command: ['true'], dependencies: [a]}}\n");
+    const file = desk.write(
+      'bad.yaml',
+      "tasks: {a: {command: ['sh', '-c', 'exit 9']}, b: {command: ['true'], dependencies: [a]}}\n",
+    );
     const { status, err } = await desk.run(file);
     assert.equal(status, 1);
     assert.match(err, /2 of 2 tasks did not succeed/);
@@ -157,18 +177,28 @@ describe('spoold run, where no daemon runs', () => {
     assert.match(err, /--shell 'echo hi'/);
   });
 
-  for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+  for (const [signal, status] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
     it(`cancels all of it on ${signal}, leaves no process, and ends with ${status}`, async () => {
       const { child, out, end } = desk.spawn('--shell', 'echo begun; setsid sleep 1000 & timeout 1000 sleep 999');
       await waitUntil('the command has begun', () => out() === 'begun\n', out);
       child.kill(signal);
       assert.equal(await end, status);
-      await waitUntil('nothing is left', () => desk.processes().length === 0, () => desk.processes());
+      await waitUntil(
+        'nothing is left',
+        () => desk.processes().length === 0,
+        () => desk.processes(),
+      );
     });
   }
 
   it('starts nothing more of a workflow once it is interrupted', async () => {
-    const file = desk.write('long.yaml', "tasks: {a: {command: ['sh', '-c', 'echo begun; sleep 1000']}, b: {command: [touch, after-all], run_if: always, dependencies: [a]}}\n");
+    const file = desk.write(
+      'long.yaml',
+      "tasks: {a: {command: ['sh', '-c', 'echo begun; sleep 1000']}, b: {command: [touch, after-all], run_if: always, dependencies: [a]}}\n",
+    );
     const { child, out, end } = desk.spawn(file);
     await waitUntil('the first task has begun', () => out().includes('begun'), out);
     child.kill('SIGINT');
@@ -181,7 +211,11 @@ describe('spoold run, where no daemon runs', () => {
     await waitUntil('it prints', () => out().length > 0, out);
     child.stdout?.destroy();
     assert.equal(await end, 141);
-    await waitUntil('nothing is left', () => desk.processes().length === 0, () => desk.processes());
+    await waitUntil(
+      'nothing is left',
+      () => desk.processes().length === 0,
+      () => desk.processes(),
+    );
   });
 
   it('refuses inside a task, and names add', async () => {
@@ -208,7 +242,10 @@ describe('spoold run, where a daemon runs', () => {
   });
 
   it("gives it the caller's environment, not the daemon's", async () => {
-    const { out } = await speak(['run', '--dir', desk.place.dir, '--shell', 'echo $COLOUR'], { cwd: desk.root, env: { ...desk.env, COLOUR: 'green' } });
+    const { out } = await speak(['run', '--dir', desk.place.dir, '--shell', 'echo $COLOUR'], {
+      cwd: desk.root,
+      env: { ...desk.env, COLOUR: 'green' },
+    });
     assert.equal(out, 'green\n');
   });
 
@@ -228,6 +265,9 @@ describe('spoold run, where a daemon runs', () => {
     assert.equal(status, 3);
     assert.match(err, /paused/);
     const jobs = readdirSync(desk.place.at('jobs')).map((name) => desk.place.job(name));
-    assert.deepEqual(jobs.flatMap((job) => job.ids('pending')), []);
+    assert.deepEqual(
+      jobs.flatMap((job) => job.ids('pending')),
+      [],
+    );
   });
 });

@@ -49,18 +49,17 @@ test('only the same host proves death, and only the same PID namespace within on
 });
 
 test('a zombie is dead', async (context) => {
-  const parent = spawn('sh', ['-c', 'sh -c "exit 0" & echo $!; exec sleep 60'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
+  const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
   context.after(() => parent.kill());
   const [text] = (await once(parent.stdout, 'data')) as [Buffer];
-  const pid = Number(text.toString());
-  const zombie = await waitUntil(
-    'a zombie',
-    () => [readProcess(pid)].find((info) => info?.state === 'Z'),
-    () => readProcess(pid),
-  );
-  assert.equal(livenessOf({ ...own, pid, startTicks: zombie.startTicks }), 'dead');
+  const child = readProcess(Number(text.toString())) ?? assert.fail('no child');
+  const parentNow = () => readProcess(parent.pid ?? 0)?.comm;
+  await waitUntil('a parent that reaps nothing', () => parentNow() === 'sleep', parentNow);
+  assert.equal(livenessOf({ ...own, ...child }), 'alive');
+  signalProcess(child, 'SIGKILL');
+  const state = () => readProcess(child.pid)?.state;
+  await waitUntil('a zombie', () => state() === 'Z', state);
+  assert.equal(livenessOf({ ...own, ...child }), 'dead');
 });
 
 test('a program with spaces, parentheses and newlines in its name is read aright', async (context) => {

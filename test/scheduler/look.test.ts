@@ -6,27 +6,45 @@ interface Facts extends Omit<AttemptFacts, 'processesLeft'> {
   hasProcesses: boolean;
 }
 
-/** It can never run, or it began and nothing of it is left. */
-const isOver = (it: Facts): boolean => it.isVoid || (it.hasBegun && (it.hasLastWord || !it.runnerLives) && !it.hasProcesses);
+/** It can never run, or it began and nothing of it is left, or another boot began it. */
+const isOver = (it: Facts): boolean =>
+  it.isVoid || (it.hasBegun ? (it.hasLastWord || !it.runnerLives) && !it.hasProcesses : it.isCutOff);
 const isAlive = (it: Facts): boolean => it.hasBegun && (it.runnerLives || it.hasProcesses);
 
 /** The table of docs/protocol.md, "A look": the first row that holds. */
 const TABLE: [row: string, holds: (it: Facts) => boolean, then: Verdict][] = [
   ['has a result.json', (it) => it.hasResult, 'finish'],
-  ['is void, or was never handed over', (it) => it.isVoid || !it.hasScript, 'give back'],
-  ['has ending and never began: it is over once it is void', (it) => it.isEnding && !it.hasBegun, 'void'],
+  ['is void, or was never handed over', (it) => it.isVoid || (!it.hasScript && !it.hasBegun), 'give back'],
+  [
+    'has ending and never began: it is over once it is void',
+    (it) => it.isEnding && !it.hasBegun && !it.isCutOff,
+    'void',
+  ],
   ['has ending, is not over', (it) => it.isEnding && !isOver(it), 'go on ending'],
   ['has ending, is over', (it) => it.isEnding, 'settle as ended'],
   ['has its last word', (it) => it.hasLastWord, 'settle by last word'],
   ['is alive, and its task is gone', (it) => isAlive(it) && !it.taskIsThere, 'begin ending'],
   ['is alive', (it) => isAlive(it), 'watch'],
+  ['was begun by another boot, and says nothing of it', (it) => !it.hasBegun && it.isCutOff, 'lost'],
   ['has no complete line 1, and is overdue', (it) => !it.hasBegun && it.isOverdue, 'void'],
   ['has no complete line 1, and its task is gone', (it) => !it.hasBegun && !it.taskIsThere, 'void'],
   ['has no complete line 1, and may yet begin', (it) => !it.hasBegun, 'wait'],
   ['none of these', () => true, 'lost'],
 ];
 
-const KEYS = ['hasResult', 'isVoid', 'hasScript', 'isOverdue', 'isEnding', 'hasBegun', 'hasLastWord', 'runnerLives', 'taskIsThere', 'hasProcesses'] as const;
+const KEYS = [
+  'hasResult',
+  'isVoid',
+  'hasScript',
+  'isOverdue',
+  'isEnding',
+  'hasBegun',
+  'isCutOff',
+  'hasLastWord',
+  'runnerLives',
+  'taskIsThere',
+  'hasProcesses',
+] as const;
 
 /** Every combination of the facts but those that no pid file can show: a last word, or a living runner, without line 1. */
 const ALL = Array.from({ length: 2 ** KEYS.length }, (_, bits) => {
@@ -42,11 +60,15 @@ test('every combination of facts is judged by the first row of the table that ho
     used.add(row);
     assert.equal(judge(it), then, `${row}: ${JSON.stringify(it)}`);
   }
-  assert.deepEqual(TABLE.filter(([row]) => !used.has(row)), [], 'rows that no facts fit');
+  assert.deepEqual(
+    TABLE.filter(([row]) => !used.has(row)),
+    [],
+    'rows that no facts fit',
+  );
 });
 
 test('an attempt of which a process may still live is never settled without a last word, nor given back, nor lost', () => {
-  for (const it of ALL.filter((each) => !each.hasResult && !each.isVoid && each.hasScript)) {
+  for (const it of ALL.filter((each) => !each.hasResult && !each.isVoid)) {
     if (!isAlive(it) || it.hasLastWord) continue;
     assert.ok(['go on ending', 'begin ending', 'watch'].includes(judge(it)), JSON.stringify(it));
   }
@@ -64,6 +86,7 @@ test('/proc is not looked through for an attempt that runs, or that has said its
     isOverdue: false,
     isEnding: false,
     hasBegun: true,
+    isCutOff: false,
     hasLastWord: false,
     runnerLives: true,
     taskIsThere: true,

@@ -5,7 +5,25 @@ import { compareNatural } from '../../src/protocol/names.ts';
 import { compareQueued, Heap, type Queued } from '../../src/scheduler/order.ts';
 
 /** Ids that have trapped natural orders before: leading zeros, long numbers, words that read as numbers. */
-const part = fc.constantFrom('0', '00', '1', '01', '9', '10', '12345678901234567890', 't', 'Infinity', '+Infinity', '-Infinity', 'NaN', '+', '-', '.', '+J', 'e');
+const part = fc.constantFrom(
+  '0',
+  '00',
+  '1',
+  '01',
+  '9',
+  '10',
+  '12345678901234567890',
+  't',
+  'Infinity',
+  '+Infinity',
+  '-Infinity',
+  'NaN',
+  '+',
+  '-',
+  '.',
+  '+J',
+  'e',
+);
 const id = fc.oneof(
   fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('')),
   fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._=+@:-]{0,9}$/),
@@ -21,7 +39,8 @@ test('ids have one order: it never depends on which two are compared first', () 
     fc.property(id, id, id, (a, b, c) => {
       assert.equal(Math.sign(compareNatural(a, b)), -Math.sign(compareNatural(b, a)) + 0);
       assert.equal(compareNatural(a, b) === 0, a === b);
-      if (compareNatural(a, b) < 0 && compareNatural(b, c) < 0) assert.ok(compareNatural(a, c) < 0, `${a} < ${b} < ${c}`);
+      if (compareNatural(a, b) < 0 && compareNatural(b, c) < 0)
+        assert.ok(compareNatural(a, c) < 0, `${a} < ${b} < ${c}`);
     }),
     { numRuns: 20_000 },
   );

@@ -14,9 +14,19 @@ const spec = (more: Partial<RetrySpec> = {}): RetrySpec => ({
   on: undefined,
   ...more,
 });
-const facts = (more: Partial<RetryFacts> = {}): RetryFacts => ({ attempts: 1, firstStartedAt: 0, endedAt: 60_000, name: 'job/task', ...more });
+const facts = (more: Partial<RetryFacts> = {}): RetryFacts => ({
+  attempts: 1,
+  firstStartedAt: 0,
+  endedAt: 60_000,
+  name: 'job/task',
+  ...more,
+});
 const failed = { reason: 'exit', exitCode: 1 };
-const anyNumber = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 1_000_000_000 }), fc.double({ min: 0, max: 1000, noNaN: true }));
+const anyNumber = fc.oneof(
+  fc.constant(0),
+  fc.integer({ min: 0, max: 1_000_000_000 }),
+  fc.double({ min: 0, max: 1000, noNaN: true }),
+);
 const policy = fc.record({
   delay: anyNumber,
   backoff: fc.double({ min: 1, max: 100, noNaN: true }),
@@ -39,7 +49,10 @@ test('a delay is a number of seconds that never falls below its backoff, nor exc
 
 test('without jitter the delays are delay, delay × backoff, delay × backoff², … up to max_delay', () => {
   const given = spec({ delay: 10, backoff: 2, maxDelay: 60 });
-  assert.deepEqual([1, 2, 3, 4, 5].map((n) => retryDelay(given, { attempts: n, name: 'job/task' })), [10, 20, 40, 60, 60]);
+  assert.deepEqual(
+    [1, 2, 3, 4, 5].map((n) => retryDelay(given, { attempts: n, name: 'job/task' })),
+    [10, 20, 40, 60, 60],
+  );
 });
 
 test('a daemon that starts again computes the same instant', () => {
@@ -58,7 +71,10 @@ test('tasks that fail at one moment do not all come back at one moment', () => {
   const delays = Array.from({ length: 1000 }, (_, n) => retryDelay(given, { attempts: 1, name: `job/task${n}` }));
   for (const share of [0, 1, 2, 3, 4]) {
     const inShare = delays.filter((delay) => delay >= 100 + 10 * share && delay < 110 + 10 * share).length;
-    assert.ok(inShare > 100 && inShare < 300, `${inShare} of 1000 between ${100 + 10 * share} and ${110 + 10 * share} s`);
+    assert.ok(
+      inShare > 100 && inShare < 300,
+      `${inShare} of 1000 between ${100 + 10 * share} and ${110 + 10 * share} s`,
+    );
   }
 });
 
@@ -89,9 +105,42 @@ test('`on` lists what is tried again: failed, timeout, checks, and exit statuses
     [{ kinds: ['timeout'], statuses: [] }, 'timeout', null, true],
     [{ kinds: ['timeout'], statuses: [] }, 'exit', 1, false],
     [{ kinds: ['checks'], statuses: [] }, 'checks', 0, true],
-    [{ kinds: [], statuses: [[75, 75], [100, 110]] }, 'exit', 75, true],
-    [{ kinds: [], statuses: [[75, 75], [100, 110]] }, 'exit', 110, true],
-    [{ kinds: [], statuses: [[75, 75], [100, 110]] }, 'exit', 111, false],
+    [
+      {
+        kinds: [],
+        statuses: [
+          [75, 75],
+          [100, 110],
+        ],
+      },
+      'exit',
+      75,
+      true,
+    ],
+    [
+      {
+        kinds: [],
+        statuses: [
+          [75, 75],
+          [100, 110],
+        ],
+      },
+      'exit',
+      110,
+      true,
+    ],
+    [
+      {
+        kinds: [],
+        statuses: [
+          [75, 75],
+          [100, 110],
+        ],
+      },
+      'exit',
+      111,
+      false,
+    ],
     [{ kinds: [], statuses: [[143, 143]] }, 'timeout', 143, false], // the status is our own TERM's
     [{ kinds: [], statuses: [[0, 255]] }, 'exit', null, false],
   ];

@@ -1,0 +1,338 @@
+// Dropping tasks, in every way in which a file can come into a folder. The daemon of these tests looks by itself once an
+// hour: what is seen here is seen by hints.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { lives, Place } from '../helpers/place.ts';
+import { waitUntil } from '../helpers/wait-until.ts';
+
+const WAITS = { command: 'true', dependencies: ['never'] };
+
+describe('dropping a task', { concurrency: true }, () => {
+  const place = new Place({ config: 'max_parallel: 50\npoll_interval: 1h\n' });
+  before(() => place.start());
+  after(() => place.close());
+
+  it('the careful way: a dot name is no task until it is renamed', async () => {
+    const job = place.job('careful').write('pending/.x.json', '{"command":"true"}');
+    job.drop('other', { command: 'true' });
+    await job.comesTo('succeeded', 'other');
+    assert.deepEqual(job.names('pending'), ['.x.json']);
+    renameSync(job.path('pending/.x.json'), job.file('pending', 'x'));
+    await job.comesTo('succeeded', 'x');
+  });
+
+  it('a writer who takes his time, in pauses shorter than two seconds, loses nothing', async () => {
+    const job = place.job('slow').write('pending/x.json', '');
+    for (const part of ['{"sh', 'ell": "echo', ' whole', ' text"', '}\n']) {
+      await pause(700); // the writer's pauses, not ours
+      job.append('pending/x.json', part);
+    }
+    await job.comesTo('succeeded', 'x');
+    assert.equal(job.output('x'), 'whole text\n');
+    assert.ok(!readFileSync(place.at('events.ndjson'), 'utf8').includes('"job":"slow","task":"x","event":"rejected"'));
+  });
+
+  it('half a file is rejected after two seconds with its line, and runs once it is completed where it lies', async () => {
+    const job = place.job('half').write('pending/x.json', '{"shell": "echo a",\n');
+    const written = performance.now();
+    const reason = await job.rejects('x');
+    assert.ok(performance.now() - written >= 1900, 'it was rejected too soon');
+    assert.match(reason, /pending\/x\.json:\d+/);
+    job.append('rejected/x.json', '"retry": 1}\n');
+    await job.comesTo('succeeded', 'x');
+    assert.equal(job.output('x'), 'a\n');
+    assert.deepEqual(job.names('rejected'), []);
+  });
+
+  it('a rejected file that is edited into another mistake says the new reason', async () => {
+    const job = place.job('again').drop('x', { command: 'true', retri: 1 });
+    assert.match(await job.rejects('x'), /retri/);
+    writeFileSync(job.file('rejected', 'x'), '{"command":"true","timeout":"soon"}');
+    await waitUntil('the new reason', () => job.rejection('x')?.includes('timeout'), () => job.rejection('x'));
+    writeFileSync(job.file('rejected', 'x'), '{"command":"true"}');
+    await job.comesTo('succeeded', 'x');
+  });
+
+  it('a rejected file that is mended and moved back to pending/ runs', async () => {
+    const job = place.job('back').drop('x', { command: 'true', needs: [] });
+    assert.match(await job.rejects('x'), /dependencies/);
+    writeFileSync(place.aside('mended.json'), '{"command":"true"}');
+    rmSync(job.file('rejected', 'x'));
+    renameSync(place.aside('mended.json'), job.file('pending', 'x'));
+    await job.comesTo('succeeded', 'x');
+    await waitUntil('its reason is gone', () => job.names('rejected').length === 0, () => job.names('rejected'));
+  });
+
+  it('a file of the same id that is rejected twice is kept twice, numbered', async () => {
+    const job = place.job('numbered').drop('x', { commando: 1 });
+    await job.rejects('x');
+    job.drop('x', { commando: 2 });
+    assert.match(await job.rejects('x.2'), /commando/);
+    assert.equal(readFileSync(job.file('rejected', 'x'), 'utf8'), '{"commando":1}');
+    assert.equal(readFileSync(job.file('rejected', 'x.2'), 'utf8'), '{"commando":2}');
+  });
+
+  it('a task that waits is edited in place: what is there when it starts is what runs', async () => {
+    const job = place.job('edited').drop('x', { shell: 'echo first', dependencies: ['gate'] });
+    job.drop('other', { command: 'true' });
+    await job.comesTo('succeeded', 'other');
+    writeFileSync(job.file('pending', 'x'), '{"shell":"echo second","dependencies":["gate"]}');
+    job.drop('gate', { command: 'true' });
+    await job.comesTo('succeeded', 'x');
+    assert.equal(job.output('x'), 'second\n');
+  });
+
+  it('an edit takes a dependency away, and the task starts', async () => {
+    const job = place.job('freed').drop('x', WAITS);
+    job.drop('other', { command: 'true' });
+    await job.comesTo('succeeded', 'other');
+    writeFileSync(job.file('pending', 'x'), '{"command":"true"}');
+    await job.comesTo('succeeded', 'x');
+  });
+
+  it('an edit with a tool that replaces the file is seen as well', async () => {
+    const job = place.job('replaced').drop('x', WAITS).drop('other', { command: 'true' });
+    await job.comesTo('succeeded', 'other');
+    job.drop('x', { shell: 'echo replaced' });
+    await job.comesTo('succeeded', 'x');
+    assert.equal(job.output('x'), 'replaced\n');
+  });
+
+  it('`touch pending` has every waiting task read again', async () => {
+    const job = place.job('touched').drop('x', WAITS).drop('other', { command: 'true' });
+    await job.comesTo('succeeded', 'other');
+    // Through another name of the file the folder is told nothing.
+    linkSync(job.file('pending', 'x'), place.aside('touched-x'));
+    writeFileSync(place.aside('touched-x'), '{"command":"true"}');
+    rmSync(place.aside('touched-x'));
+    const now = new Date();
+    utimesSync(job.path('pending'), now, now);
+    await job.comesTo('succeeded', 'x');
+  });
+
+  it('a task is held by any other name, and goes on when it has its own again', async () => {
+    const job = place.job('held').make({ max_parallel: 5 }).drop('gate', WAITS).drop('x', { ...WAITS, dependencies: ['gate'] });
+    renameSync(job.file('pending', 'gate'), job.path('pending/gate.held'));
+    job.drop('other', { command: 'true' });
+    await job.comesTo('succeeded', 'other');
+    assert.equal(job.folderOf('x'), 'pending');
+    writeFileSync(job.path('pending/gate.held'), '{"command":"true"}');
+    renameSync(job.path('pending/gate.held'), job.file('pending', 'gate'));
+    await job.comesTo('succeeded', 'gate');
+    await job.comesTo('succeeded', 'x');
+  });
+
+  it('a waiting task that is deleted is forgotten, and its id is free', async () => {
+    const job = place.job('deleted').drop('x', WAITS).drop('other', { command: 'true' });
+    await job.comesTo('succeeded', 'other');
+    rmSync(job.file('pending', 'x'));
+    job.drop('more', { command: 'true' });
+    await job.comesTo('succeeded', 'more');
+    job.drop('x', { shell: 'echo new' });
+    await job.comesTo('succeeded', 'x');
+    assert.equal(job.output('x'), 'new\n');
+  });
+
+  it('`rm -r` of a job ends what runs in it, and a job of the same name begins anew', async () => {
+    const job = place.job('removed').drop('x', { shell: 'echo runs; setsid sleep 1000' });
+    await job.says('x', 'runs');
+    const runDir = job.runDir('x');
+    const family = await waitUntil('the sleep', () => {
+      const all = place.processesOf(runDir);
+      return all.some((live) => live.args.startsWith('sleep')) && all;
+    });
+    rmSync(job.path(), { recursive: true, force: true, maxRetries: 20 });
+    await waitUntil('all of it has ended', () => !family.some(lives), () => place.processesOf(runDir));
+    job.drop('x', { shell: 'echo anew' });
+    await job.comesTo('succeeded', 'x');
+    assert.equal(job.output('x'), 'anew\n');
+    assert.deepEqual(job.names('runs'), ['x.1']);
+  });
+
+  it('a job that is moved away while its task runs is ended, and one made in its place is another', async () => {
+    const job = place.job('swapped').drop('x', { shell: 'echo runs; sleep 1000' });
+    await job.says('x', 'runs');
+    const family = place.processesOf(job.runDir('x'));
+    renameSync(job.path(), place.aside('swapped-away'));
+    job.drop('x', { shell: 'echo anew' });
+    await waitUntil('all of it has ended', () => !family.some(lives), () => family);
+    await job.comesTo('succeeded', 'x');
+    assert.equal(job.output('x'), 'anew\n');
+  });
+});
+
+describe('the same id again', { concurrency: true }, () => {
+  const place = new Place({ config: 'max_parallel: 50\npoll_interval: 1h\n' });
+  before(() => place.start());
+  after(() => place.close());
+
+  const ends: [string, Record<string, unknown>][] = [
+    ['succeeded', { command: 'true' }],
+    ['failed', { command: 'false' }],
+  ];
+  for (const [folder, task] of ends) {
+    it(`while the first is ${folder}: rejected with the place of the first and how to run that again`, async () => {
+      const job = place.job(`again-${folder}`).drop('x', task);
+      await job.comesTo(folder as 'failed', 'x');
+      job.drop('x', task);
+      const reason = await job.rejects('x');
+      assert.ok(reason.includes(job.file(folder as 'failed', 'x')), reason);
+      assert.ok(reason.includes(`is ${folder}`), reason);
+      assert.ok(reason.includes(`spoold retry again-${folder}/x`), reason);
+      assert.equal(job.results('x').length, 1);
+      assert.ok(job.isIn(folder as 'failed', 'x'));
+    });
+  }
+
+  it('while the first runs: rejected, and the first is left alone', async () => {
+    const job = place.job('again-running').drop('x', { shell: `echo runs; until [ -e '${place.aside('go')}' ]; do sleep 0.1; done` });
+    await job.says('x', 'runs');
+    job.drop('x', { command: 'true' });
+    const reason = await job.rejects('x');
+    assert.ok(reason.includes(job.file('running', 'x')) && reason.includes('running'), reason);
+    assert.ok(job.isIn('running', 'x'));
+    writeFileSync(place.aside('go'), '');
+    await job.comesTo('succeeded', 'x');
+    assert.equal(job.results('x').length, 1);
+  });
+
+  it('while the first is cancelled or skipped: rejected with its place', async () => {
+    const job = place.job('again-others').make({ max_parallel: 5 });
+    job.drop('bad', { command: 'false' }).drop('x', { command: 'true', dependencies: ['bad'] });
+    job.drop('y', WAITS).drop('other', { command: 'true' });
+    await job.comesTo('skipped', 'x');
+    await job.comesTo('succeeded', 'other');
+    job.move('y', 'pending', 'cancelled');
+    job.drop('x', { command: 'true' });
+    assert.ok((await job.rejects('x')).includes(job.file('skipped', 'x')));
+    assert.ok(job.isIn('skipped', 'x'));
+    job.drop('y', { command: 'true' });
+    assert.ok((await job.rejects('y')).includes(job.file('cancelled', 'y')));
+    assert.ok(job.isIn('cancelled', 'y'));
+  });
+
+  it('in two final folders at once, as from a restored backup: the first in order keeps it, the other is rejected', async () => {
+    const job = place.job('again-twice').drop('x', { command: 'true' });
+    await job.comesTo('succeeded', 'x');
+    writeFileSync(job.file('failed', 'x'), '{"command":"true"}');
+    const reason = await job.rejects('x');
+    assert.ok(reason.includes(job.file('succeeded', 'x')), reason);
+    assert.ok(job.isIn('succeeded', 'x') && !job.isIn('failed', 'x'));
+  });
+
+  it('a name that differs only in case is rejected with the name that is there', async () => {
+    const job = place.job('again-case').drop('Report', WAITS).drop('report', { command: 'true' });
+    assert.match(await job.rejects('report'), /Report.*only in case/s);
+    assert.ok(job.isIn('pending', 'Report'));
+  });
+});
+
+describe('dropping in bulk', { concurrency: true }, () => {
+  const place = new Place({ config: 'max_parallel: 50\npoll_interval: 1h\n' });
+  before(() => place.start());
+  after(() => place.close());
+
+  it('an array of tasks in one file, with what waits for what', async () => {
+    const job = place.job('bulk').make({ max_parallel: 'none' }).drop('all', JSON.stringify([
+      { id: 'c', shell: 'echo c', dependencies: ['a', 'b'] },
+      { id: 'a', shell: 'echo a' },
+      { id: 'b', shell: 'echo b' },
+    ]));
+    for (const id of ['a', 'b', 'c']) {
+      await job.comesTo('succeeded', id);
+      assert.equal(job.output(id), `${id}\n`);
+    }
+    await waitUntil('the bundle is gone', () => job.names('pending').length === 0, () => job.names('pending'));
+  });
+
+  it('one invalid element rejects all of it and names its index and id', async () => {
+    const job = place.job('bulk-bad').drop('all', JSON.stringify([
+      { id: 'a', shell: 'echo a' },
+      { id: 'b', shell: 'echo b', retries: 3 },
+    ], undefined, 2));
+    const reason = await job.rejects('all');
+    assert.match(reason, /all\.json:\d+/);
+    assert.match(reason, /\b1\b/);
+    assert.match(reason, /\bb\b/);
+    assert.match(reason, /retries/);
+    assert.deepEqual([job.folderOf('a'), job.folderOf('b')], [undefined, undefined]);
+  });
+
+  it('an id in use with equal content is left alone; with other content it alone is rejected', async () => {
+    const job = place.job('bulk-again').make({ max_parallel: 'none' });
+    job.drop('same', { id: 'same', shell: 'echo same' }).drop('other', { id: 'other', shell: 'echo one' });
+    await job.comesTo('succeeded', 'same');
+    await job.comesTo('succeeded', 'other');
+    job.drop('all', JSON.stringify([
+      { id: 'same', shell: 'echo same' },
+      { shell: 'echo another', id: 'other' },
+      { id: 'new', shell: 'echo new' },
+    ]));
+    await job.comesTo('succeeded', 'new');
+    const reason = await job.rejects('other');
+    assert.ok(reason.includes(job.file('succeeded', 'other')), reason);
+    assert.equal(JSON.parse(readFileSync(job.file('rejected', 'other'), 'utf8')).shell, 'echo another');
+    assert.equal(job.rejection('same'), undefined);
+    assert.equal(job.results('same').length, 1);
+    assert.equal(job.output('other'), 'one\n');
+  });
+
+  it('twenty thousand tasks are taken in', async () => {
+    const job = place.job('bulk-many').make({});
+    job.write('paused', '');
+    const tasks = Array.from({ length: 20_000 }, (_, n) => ({ id: `t${n}`, command: ['echo', String(n)] }));
+    job.drop('all', JSON.stringify(tasks));
+    await waitUntil('all are there', () => job.ids('pending').length === 20_000 && job.names('pending').length === 20_000, () => job.names('pending').length, 60_000);
+    // The last of them, by its priority the first, runs as soon as the job may.
+    writeFileSync(job.file('pending', 't19999'), '{"shell":"echo last","priority":"foreground"}');
+    writeFileSync(job.path('parallel'), '1');
+    rmSync(job.path('paused'));
+    await job.comesTo('succeeded', 't19999', 60_000);
+    assert.ok(job.ids('succeeded').length < 5000);
+    writeFileSync(job.path('paused'), '');
+    await waitUntil('it pauses', () => job.names('running').length === 0, () => job.names('running'));
+  });
+});
+
+describe('a bundle and a kill -9', () => {
+  it('in the middle of spreading: after the next start every task is there, once', async () => {
+    const place = new Place();
+    try {
+      await place.start();
+      const job = place.job('bulk').make({});
+      job.write('paused', '');
+      const tasks = Array.from({ length: 8000 }, (_, n) => ({ id: `t${n}`, command: ['echo', String(n)] }));
+      job.drop('all', JSON.stringify(tasks));
+      await waitUntil('some are there', () => job.ids('pending').filter((id) => id !== 'all').length > 100);
+      await place.kill9();
+      const there = job.ids('pending').length;
+      assert.ok(there < 8000, `it was too late: ${there} are there`);
+      await place.start();
+      await waitUntil('all are there', () => job.ids('pending').length === 8000 && job.names('pending').length === 8000, () => job.names('pending').filter((name) => !/^t\d+\.json$/.test(name)), 60_000);
+      assert.deepEqual(job.names('rejected'), []);
+      assert.equal(JSON.parse(readFileSync(job.file('pending', 't7999'), 'utf8')).id, 't7999');
+    } finally {
+      await place.close();
+    }
+  });
+});
+
+describe('who may do what', () => {
+  it('a job folder that is no job is named in the log, and another job runs', async () => {
+    const place = new Place();
+    try {
+      mkdirSync(place.at('jobs', 'no job'), { recursive: true, mode: 0o700 });
+      execFileSync('chmod', ['700', place.dir]);
+      await place.start();
+      place.job('fine').drop('x', { command: 'true' });
+      await place.job('fine').comesTo('succeeded', 'x');
+      assert.match(place.log, /no job/);
+      assert.ok(!existsSync(place.at('jobs', 'no job', 'pending')));
+    } finally {
+      await place.close();
+    }
+  });
+});

@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { ownIdentity, type ProcessIdentity } from '../../src/host/identity.ts';
+import { Layout } from '../../src/protocol/layout.ts';
+import { acquireLock, type DaemonRecord, daemonOf, type Lock, LOCK_STALE_MS } from '../../src/store/lock.ts';
+import { endOf, forkModule, scratch, scratchStateDir } from '../helpers/scratch.ts';
+
+type Answer = { kind: 'held'; takenByAge: boolean; isOurs: boolean } | { kind: 'busy'; pid?: number };
+
+/** Another process that tries to take the directory, and what came of it. */
+async function taker(
+  t: TestContext,
+  layout: Layout,
+  under: string[] = [],
+): Promise<{ child: ChildProcess; answer: Answer }> {
+  const child = forkModule(t, new URL('lock-holder.js', import.meta.url), [layout.root], under);
+  const answer = await new Promise<Answer>((resolve, reject) => {
+    child.once('message', (message) => resolve(message as Answer));
+    child.once('exit', (code, signal) => reject(new Error(`it ended without a word: ${code ?? signal}`)));
+  });
+  return { child, answer };
+}
+
+const now = () => new Date().toISOString();
+const take = (layout: Layout) => acquireLock(layout, ownIdentity(), 'test', now, () => undefined);
+
+async function hold(t: TestContext, layout: Layout): Promise<Lock> {
+  const taken = await take(layout);
+  assert.equal(taken.kind, 'held');
+  const { lock } = taken as { lock: Lock };
+  t.after(() => lock.free());
+  return lock;
+}
+
+const record = (layout: Layout): DaemonRecord => JSON.parse(readFileSync(layout.daemon, 'utf8')) as DaemonRecord;
+
+/** A lock that a daemon elsewhere, or long ago, has left; `age` in milliseconds. */
+function leaveLock(layout: Layout, identity: ProcessIdentity, age: number): void {
+  mkdirSync(layout.lock);
+  const then = (Date.now() - age) / 1000;
+  utimesSync(layout.lock, then, then);
+  const directory = String(statSync(layout.root, { bigint: true }).ino);
+  writeFileSync(
+    layout.daemon,
+    JSON.stringify({ identity, directory, version: 'test', started_at: now(), heartbeat_at: now(), serving: true }),
+  );
+}
+
+test('one daemon has the directory; another is told which', async (t) => {
+  const layout = scratchStateDir(t);
+  assert.deepEqual(daemonOf(layout), { kind: 'stopped' });
+  const { child, answer } = await taker(t, layout);
+  assert.deepEqual(answer, { kind: 'held', takenByAge: false, isOurs: true });
+  const state = daemonOf(layout);
+  assert.equal(state.kind, 'running');
+  assert.equal(state.record?.identity.pid, child.pid);
+  const second = await take(layout);
+  assert.equal(second.kind, 'busy');
+  assert.equal(second.kind === 'busy' && second.record?.identity.pid, child.pid);
+});
+
+test('a directory that was given back is free at once', async (t) => {
+  const layout = scratchStateDir(t);
+  const { child } = await taker(t, layout);
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.send('free');
+  await ended;
+  assert.equal(daemonOf(layout).kind, 'stopped');
+  assert.equal(existsSync(layout.lock), false);
+  assert.equal((await hold(t, layout)).takenByAge, false);
+});
+
+test('after a kill -9 the next one has it at once, not when the lock is old', async (t) => {
+  const layout = scratchStateDir(t);
+  for (let round = 0; round < 3; round++) {
+    const began = performance.now();
+    const { child, answer } = await taker(t, layout);
+    assert.deepEqual(answer, { kind: 'held', takenByAge: false, isOurs: true });
+    assert.ok(performance.now() - began < LOCK_STALE_MS / 2, 'it waited for the lock to grow old');
+    await endOf(child, 'SIGKILL');
+    assert.equal(existsSync(layout.lock), true, 'the killed one left its lock');
+    assert.equal(daemonOf(layout).kind, 'stopped');
+  }
+});
+
+test('of three started at once, also over the lock of a killed one, one has it and the others name it', async (t) => {
+  const layout = scratchStateDir(t);
+  const first = await taker(t, layout);
+  await endOf(first.child, 'SIGKILL');
+  const three = await Promise.all([1, 2, 3].map(() => taker(t, layout)));
+  const [holder, ...more] = three.filter(({ answer }) => answer.kind === 'held');
+  assert.ok(holder !== undefined && more.length === 0, JSON.stringify(three.map(({ answer }) => answer)));
+  assert.equal(record(layout).identity.pid, holder.child.pid);
+});
+
+test('a stopped daemon (Ctrl-Z) keeps its directory, however old its lock has grown', async (t) => {
+  const layout = scratchStateDir(t);
+  const { child } = await taker(t, layout);
+  child.kill('SIGSTOP');
+  const then = (Date.now() - 10 * LOCK_STALE_MS) / 1000;
+  utimesSync(layout.lock, then, then);
+  const second = await take(layout);
+  assert.equal(second.kind, 'busy');
+  assert.equal(record(layout).identity.pid, child.pid);
+  assert.equal(existsSync(layout.lock), true);
+});
+
+/** A network namespace of one's own, in which our abstract sockets are not to be seen: root makes one. */
+const APART = ['unshare', '--net'];
+const canUnshare = spawnSync(APART[0] as string, [...APART.slice(1), 'true']).status === 0;
+
+test('a living daemon in another network namespace keeps its directory, however old its lock has grown', {
+  skip: canUnshare ? false : 'needs the right to make a network namespace',
+}, async (t) => {
+  const layout = scratchStateDir(t);
+  const { child, answer } = await taker(t, layout, APART);
+  assert.equal(answer.kind, 'held');
+  assert.equal((await take(layout)).kind, 'busy');
+  child.kill('SIGSTOP');
+  const then = (Date.now() - 10 * LOCK_STALE_MS) / 1000;
+  utimesSync(layout.lock, then, then);
+  assert.equal((await take(layout)).kind, 'busy');
+  await endOf(child, 'SIGKILL');
+  assert.equal((await hold(t, layout)).takenByAge, false);
+});
+
+test('a daemon.json copied with its directory speaks of another directory', async (t) => {
+  const original = scratchStateDir(t);
+  await hold(t, original);
+  const copy = new Layout(join(scratch(t), 'copy'));
+  cpSync(original.root, copy.root, { recursive: true });
+  assert.equal(daemonOf(original).kind, 'running');
+  assert.deepEqual(daemonOf(copy), { kind: 'stopped' });
+});
+
+test('a daemon of another host has the directory while its lock is young', (t) => {
+  const layout = scratchStateDir(t);
+  leaveLock(layout, { ...ownIdentity(), host: 'elsewhere' }, 1000);
+  assert.equal(daemonOf(layout).kind, 'elsewhere');
+});
+
+test('the lock of a daemon of another host is taken once it is old, and by age it is said', async (t) => {
+  const layout = scratchStateDir(t);
+  leaveLock(layout, { ...ownIdentity(), host: 'elsewhere' }, LOCK_STALE_MS - 1500);
+  assert.equal(daemonOf(layout).kind, 'elsewhere');
+  const lock = await hold(t, layout);
+  assert.equal(lock.takenByAge, true);
+  assert.equal(lock.isOurs(), true);
+});
+
+test('an old lock of another host is taken at once, by age too', async (t) => {
+  const layout = scratchStateDir(t);
+  leaveLock(layout, { ...ownIdentity(), host: 'elsewhere' }, LOCK_STALE_MS + 60_000);
+  assert.equal(daemonOf(layout).kind, 'stopped');
+  assert.equal((await hold(t, layout)).takenByAge, true);
+});
+
+test('the lock of an earlier boot is taken at once, for its holder is dead', async (t) => {
+  const layout = scratchStateDir(t);
+  leaveLock(layout, { ...ownIdentity(), boot: 'earlier' }, 1000);
+  const lock = await hold(t, layout);
+  assert.equal(lock.takenByAge, false);
+});
+
+test('the number of a dead daemon that another process has by now is not taken for it', async (t) => {
+  const layout = scratchStateDir(t);
+  const own = ownIdentity();
+  leaveLock(layout, { ...own, startTicks: own.startTicks - 1 }, 1000);
+  assert.equal(daemonOf(layout).kind, 'stopped');
+  assert.equal((await hold(t, layout)).takenByAge, false);
+});
+
+test('a daemon.json that does not read is nobody, and is not taken for a daemon that runs', (t) => {
+  const layout = scratchStateDir(t);
+  for (const text of ['', '{', 'null', '[]', '{"identity": {}}', '{"identity": {"pid": "1"}}']) {
+    writeFileSync(layout.daemon, text);
+    assert.deepEqual(daemonOf(layout), { kind: 'stopped' }, text);
+  }
+});
+
+test('a daemon knows when daemon.json names another one', async (t) => {
+  const layout = scratchStateDir(t);
+  const lock = await hold(t, layout);
+  lock.publish({ serving: true });
+  assert.equal(record(layout).serving, true);
+  assert.equal(lock.isOurs(), true);
+  const { identity, ...rest } = record(layout);
+  for (const other of [
+    { pid: identity.pid + 1 },
+    { startTicks: identity.startTicks + 1 },
+    { host: 'elsewhere' },
+    { pidns: '1' },
+  ]) {
+    writeFileSync(layout.daemon, JSON.stringify({ ...rest, identity: { ...identity, ...other } }));
+    assert.equal(lock.isOurs(), false, JSON.stringify(other));
+  }
+});
