@@ -109,9 +109,9 @@ const contenders: Contender[] = [
 const rates = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
 try {
   for (let round = 0; round < ROUNDS; round++) {
-    for (const { name, run } of contenders) {
-      if (!options.json) process.stderr.write(`\rround ${round + 1} of ${ROUNDS}: ${name.padEnd(16)}`);
-      rates.get(name)?.push(TASKS / (await run(round)));
+    for (const contender of contenders) {
+      if (!options.json) process.stderr.write(`\rround ${round + 1} of ${ROUNDS}: ${contender.name.padEnd(16)}`);
+      rates.get(contender.name)?.push(TASKS / (await contender.run(round)));
     }
   }
 } finally {

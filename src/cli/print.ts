@@ -1,7 +1,7 @@
 // How the command line speaks: results on standard output, everything about them on standard error, colours only
 // where a person looks and NO_COLOR does not say otherwise.
 import { styleText } from 'node:util';
-import { SpooldError } from '../errors.ts';
+import { errnoOf, SpooldError } from '../errors.ts';
 
 type Style = Parameters<typeof styleText>[0];
 type Stream = Pick<NodeJS.WriteStream, 'isTTY'>;
@@ -62,6 +62,11 @@ export function printError(error: unknown): number {
     note(styled('red', error.message, process.stderr));
     if (error.hint !== undefined) process.stderr.write(`${error.hint}\n`);
     return error.exit;
+  }
+  const code = errnoOf(error);
+  if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) {
+    note(styled('red', (error as Error).message, process.stderr)); // the system's: a full disk, a missing right
+    return 1;
   }
   note(`this is a bug in spoold: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   return 1;

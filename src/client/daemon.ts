@@ -7,7 +7,7 @@ import { remove, replaceWhole } from '../host/atomic.ts';
 import { monotonic } from '../host/clock.ts';
 import { livenessOf, signalProcess } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
-import { type DaemonRecord, type DaemonState, daemonOf } from '../store/lock.ts';
+import { type DaemonRecord, type DaemonState, daemonOf } from '../store/daemon-record.ts';
 import { jobNames } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
 import { ownUmask } from './directory.ts';

@@ -6,7 +6,7 @@ import { publish, remove, replaceWhole, syncFolder } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { jobNames, readParallel } from '../store/snapshot.ts';
-import { daemonOf } from '../store/lock.ts';
+import { daemonOf } from '../store/daemon-record.ts';
 import { textOf } from './facts.ts';
 import { findJob } from './find.ts';
 import { recordEvents, userName } from './who.ts';

@@ -2,7 +2,7 @@
 // the place, and asked by whoever waits for it.
 import { readParsed } from '../host/atomic.ts';
 import type { Layout } from '../protocol/layout.ts';
-import { type DaemonState, daemonOf } from '../store/lock.ts';
+import { type DaemonState, daemonOf } from '../store/daemon-record.ts';
 import { readParallel } from '../store/snapshot.ts';
 import { VERSION } from '../version.ts';
 import { type Pause, readPause } from './pause.ts';

@@ -1,13 +1,14 @@
 // The daemon: take the directory, recover, then turn until told to stop. Killed at any point it leaves a directory from
 // which the next one goes on; what runs is not its child and goes on meanwhile.
 import { SpooldError, unless } from '../errors.ts';
-import { remove, sweepReplaced, sweepUnfinished } from '../host/atomic.ts';
+import { isThere, remove, sweepReplaced, sweepUnfinished } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { ownIdentity } from '../host/identity.ts';
 import type { Config } from '../protocol/config.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { launcherEnvironment, startLauncher } from '../runner/launcher.ts';
-import { acquireLock, type DaemonRecord, LOCK_STALE_MS, type Lock } from '../store/lock.ts';
+import { type DaemonRecord, LOCK_STALE_MS } from '../store/daemon-record.ts';
+import { acquireLock, type Lock } from '../store/lock.ts';
 import { openStateDir, umaskOf } from '../store/state-dir.ts';
 import { VERSION } from '../version.ts';
 import { findUnclaimed } from './claims.ts';
@@ -120,7 +121,7 @@ async function turn(world: World, lost: () => string | undefined): Promise<Stopp
     const until = tick(world);
     sync.maybe();
     if (mayEnd(world)) return finish(world, sync);
-    const due = Math.min(until, sync.due, beat + HEARTBEAT_MS);
+    const due = Math.max(monotonic(), Math.min(until, sync.due, beat + HEARTBEAT_MS));
     await world.wake.sleep(due);
     const overslept = monotonic() - due > HEARTBEAT_MS;
     if (lost() !== undefined || (overslept && !world.lock.isOurs()))
@@ -129,6 +130,7 @@ async function turn(world: World, lost: () => string | undefined): Promise<Stopp
       beat = monotonic();
       holding = world.holding;
       publish(world);
+      if (!isThere(world.layout.root)) return abandon(world, 'it was removed or moved away');
     }
   }
 }
@@ -146,7 +148,10 @@ function statusOf(world: World): Partial<DaemonRecord> {
 }
 
 function publish(world: World): void {
-  const written = unless(['ENOSPC', 'EROFS', 'EDQUOT', 'EIO'], () => (world.lock.publish(statusOf(world)), true));
+  const written = unless(
+    ['ENOSPC', 'EROFS', 'EDQUOT', 'EIO', 'ENOENT', 'ENOTDIR'],
+    () => (world.lock.publish(statusOf(world)), true),
+  );
   if (!written) world.log.warn('daemon.json cannot be written');
 }
 
@@ -166,20 +171,21 @@ async function finish(world: World, sync: GroupSync): Promise<Stopped> {
   const running = [...world.attempts].map((attempt) => `${attempt.job.name}/${attempt.id}`);
   await sync.last();
   world.log.info('stopped', { running });
-  await close(world);
+  close(world);
   await world.lock.free();
   return { status: 0, reason: 'stopped', running };
 }
 
 /** Somebody else has the directory: not a byte more is written to it. */
 async function abandon(world: World, reason: string): Promise<Stopped> {
-  await world.wake.close();
+  if (!isThere(world.layout.root)) world.log.error('the state directory is gone', { dir: world.layout.root });
+  world.wake.close();
   world.launcher.end();
   return { status: 1, reason: `the directory was taken over: ${reason}`, running: [] };
 }
 
-async function close(world: World): Promise<void> {
-  await world.wake.close();
+function close(world: World): void {
+  world.wake.close();
   world.launcher.end();
   world.events.flush();
   world.events.close();
@@ -198,14 +204,22 @@ function launch(world: World): void {
     onExit: (reason) => {
       if (mayEnd(world)) return;
       world.log.error('the launcher ended and is started again', { reason });
-      for (const attempt of world.attempts) {
-        if (attempt.runner === undefined) delete attempt.handedAt;
-        attempt.nextLook = 0;
-      }
-      setTimeout(() => launch(world), 100).unref();
-      world.wake.now();
+      lookAgain(world);
+      setTimeout(() => {
+        launch(world);
+        lookAgain(world); // what was handed over meanwhile was handed to nobody
+      }, 100).unref();
     },
   });
+}
+
+/** The launcher is gone: whatever has not begun never will. */
+function lookAgain(world: World): void {
+  for (const attempt of world.attempts) {
+    if (attempt.runner === undefined) delete attempt.handedAt;
+    attempt.nextLook = 0;
+  }
+  world.wake.now();
 }
 
 function noteDone(world: World, dir: string): void {

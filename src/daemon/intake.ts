@@ -106,7 +106,7 @@ export function takeIn(world: World, job: Job, deadline: number): boolean {
 function readFolder(world: World, job: Job, state: State): void {
   const folder = job.layout.folder(state);
   const names = namesIn(folder);
-  if (names.some((name) => name.includes('\uFFFD'))) names.push(...renameUnreadableNames(folder));
+  if (state === 'pending' && names.some((name) => name.includes('\uFFFD'))) rejectUnreadableNames(world, job, folder);
   const present = new Set<string>();
   let held = false;
   for (const name of names) {
@@ -171,6 +171,14 @@ function lookAtName(world: World, job: Job, state: State, name: string): void {
 /** A claim that we did not make or end ourselves. */
 function lookAtClaim(world: World, job: Job, id: string): void {
   if (!job.attempts.has(id) && nameProblem(id) === undefined && isThere(job.layout.claim(id))) relocate(world, job, id);
+}
+
+function rejectUnreadableNames(world: World, job: Job, folder: string): void {
+  for (const name of renameUnreadableNames(folder)) {
+    const id = taskIdOf(name) ?? name;
+    const reason = `${join(folder, name)}: its name was not valid UTF-8; it is called ${name} now.\nGive it another name and move it back to pending/.`;
+    rejectDrop(world, job, id, reason);
+  }
 }
 
 function rejectName(world: World, job: Job, name: string): void {
@@ -289,7 +297,7 @@ function takeDrop(
   if (drop.kind === 'unfinished') return leaveAlone(world, job, id, reasonOf(drop, path));
   job.unfinished.delete(id);
   const judged = judge(job, id, path, drop);
-  if ('reason' in judged) return rejectDrop(world, job, id, judged.reason);
+  if ('reason' in judged) return rejectDrop(world, job, id, judged.reason, path, drop.stamp);
   if (readsAs(job, id) === 'rejected') job.rejected.delete(id);
   acceptTask(world, job, judged);
 }
@@ -409,7 +417,7 @@ export function leaveAlone(world: World, job: Job, id: string, reason: string): 
   }
   if (monotonic() - before.since < SETTLE_MS) return;
   job.unfinished.delete(id);
-  rejectDrop(world, job, id, reason);
+  rejectDrop(world, job, id, reason, job.layout.task('pending', id), stamp);
 }
 
 /** Why a drop is no task, naming the file and, where there is one, the place in it. */
@@ -430,13 +438,14 @@ export function lookAtUnfinished(world: World, job: Job): number | undefined {
   return next;
 }
 
-/** Sets a file aside in rejected/ with its reason in words. */
+/** Sets a file aside in rejected/ with its reason in words. `judged`: the stamp of what was found wrong. */
 export function rejectDrop(
   world: World,
   job: Job,
   name: string,
   reason: string,
   from = job.layout.task('pending', name),
+  judged = fileStamp(from),
 ): void {
   const facts = factsFrom(job, 'pending', name, from);
   const lineage = facts?.ancestors.length ? `\nancestors: ${facts.ancestors.join(' ')}` : '';
@@ -444,13 +453,16 @@ export function rejectDrop(
   if (target === undefined) return;
   world.event({ job: job.name, task: name, event: 'rejected', to: 'rejected', reason });
   world.log.info('rejected', { job: job.name, file: `${target}.json`, reason });
-  noteRejected(job, target, facts);
+  noteRejected(job, target, facts, judged);
   if (job.graph.get(name)?.state === 'pending' && !isThere(job.layout.task('pending', name)) && target !== name)
     job.graph.forget(name);
 }
 
-function noteRejected(job: Job, name: string, facts?: TaskFacts): void {
-  job.rejected.set(name, fileStamp(job.layout.task('rejected', name)) ?? '');
+/** `judged`: the stamp of what was found wrong. An edit since then is to be looked at, however soon it came. */
+function noteRejected(job: Job, name: string, facts?: TaskFacts, judged?: string): void {
+  const stamp = fileStamp(job.layout.task('rejected', name)) ?? '';
+  job.rejected.set(name, judged ?? stamp);
+  if (judged !== undefined && judged !== stamp) job.hint('rejected', `${name}.json`);
   job.summaryDue = true;
   if (nameProblem(name) !== undefined || foldersHolding(job.layout, name).length > 0) return;
   job.put(facts ?? factsOf(name, { ancestors: ancestorsNoted(job, name) }, 0), 'rejected');

@@ -1,11 +1,11 @@
 // What ends the daemon's wait: timers, and hints from the file system. A hint only shortens the wait: all that it would
-// have said is found by the next look. One plain inotify watch per state folder (chokidar would watch every file in it);
-// chokidar where files are few: the folder of jobs.
+// have said is found by the next look. One plain inotify watch per folder: chokidar would watch every file in it, and reads
+// a folder at most once a second, so a new job would be seen that late.
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import { basename } from 'node:path';
-import { watch as watchFew } from 'chokidar';
 import { errnoOf, unless } from '../errors.ts';
 import { monotonic } from '../host/clock.ts';
+import { taskIdOf } from '../protocol/names.ts';
 import type { State } from '../protocol/states.ts';
 import { WATCHED } from './intake.ts';
 import type { Attempt, Job } from './job.ts';
@@ -18,15 +18,17 @@ interface Watch {
 
 /** A loop that was blocked for longer than this may have lost hints: the kernel's queue overflows without a word. */
 const LAG_MS = 200;
+/** How long hints that are most likely echoes are gathered. */
+const SOON_MS = 20;
 
 export class Wake {
   private readonly world: World;
   private readonly watches = new Map<Job, Map<string, Watch>>();
   private readonly attempts = new Map<Attempt, FSWatcher[]>();
-  private few: ReturnType<typeof watchFew> | undefined;
-  private top: FSWatcher | undefined;
+  private top: FSWatcher[] = [];
   private wakeUp: (() => void) | undefined;
   private isAwake = false;
+  private soonTimer: NodeJS.Timeout | undefined;
   /** Monotonic ms of the next full look. */
   private nextPoll = 0;
   /** The folder of jobs, or the settings at the top, may have changed. */
@@ -41,6 +43,14 @@ export class Wake {
     this.isAwake = true;
     this.wakeUp?.();
   };
+
+  /** Ends the wait in a moment, for all that comes until then. */
+  private soon(): void {
+    this.soonTimer ??= setTimeout(() => {
+      this.soonTimer = undefined;
+      this.now();
+    }, SOON_MS);
+  }
 
   /** Has the next tick look at everything. */
   pollNow(): void {
@@ -57,9 +67,9 @@ export class Wake {
 
   /** Waits for a hint, but not past `until` (monotonic ms) or the next full look. */
   async sleep(until: number): Promise<void> {
-    const due = Math.min(until, this.nextPoll);
+    const due = Math.max(monotonic(), Math.min(until, this.nextPoll)); // what was due before is no lag
     if (!this.isAwake) {
-      const wait = Math.max(0, due - monotonic());
+      const wait = due - monotonic();
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, wait);
         this.wakeUp = () => {
@@ -67,7 +77,7 @@ export class Wake {
           setImmediate(resolve); // hints that are ready now come along
         };
       });
-      if (monotonic() - due > LAG_MS && monotonic() > due) this.nextPoll = 0;
+      if (monotonic() - due > LAG_MS) this.nextPoll = 0;
     } else {
       await new Promise((resolve) => setImmediate(resolve));
     }
@@ -75,25 +85,22 @@ export class Wake {
     this.isAwake = false;
   }
 
-  /** Watches the folder of jobs, and the top for `paused` and `parallel` (plainly: our own log lines change that folder all the time). */
+  /** Watches the folder of jobs, and the top for `paused` and `parallel`. */
   watchTop(): void {
     const { jobs, root, paused, parallel } = this.world.layout;
+    const names = [basename(paused), basename(parallel)];
     const changed = (): void => {
       this.topChanged = true;
       this.now();
     };
-    this.few = watchFew(jobs, {
-      depth: 0,
-      ignoreInitial: true,
-      ignored: (path) => path !== jobs && basename(path).startsWith('.'),
-    });
-    this.few.on('addDir', changed).on('unlinkDir', changed);
-    this.few.on('ready', changed); // it tells nothing of what was made while it began
-    this.few.on('error', (error) => this.complain(error));
-    const names = [basename(paused), basename(parallel)];
-    this.top = this.open(root, (name) => {
-      if (name === null || names.includes(name)) changed();
-    });
+    const watchers = [
+      this.open(jobs, changed),
+      this.open(root, (name) => {
+        if (name === null || names.includes(name)) changed(); // our own log lines change that folder all the time
+      }),
+    ];
+    this.top = watchers.filter((watcher) => watcher !== undefined);
+    this.topChanged = true; // whatever was made before the watch stood
   }
 
   /** Arms what is not watched yet of a job, and what was made again since. */
@@ -135,11 +142,11 @@ export class Wake {
     }
   }
 
-  async close(): Promise<void> {
+  close(): void {
     for (const job of this.watches.keys()) this.forgetJob(job);
     for (const watchers of this.attempts.values()) for (const watcher of watchers) watcher.close();
-    this.top?.close();
-    await this.few?.close();
+    clearTimeout(this.soonTimer);
+    for (const watcher of this.top) watcher.close();
   }
 
   private arm(watches: Map<string, Watch>, path: string, onChange: (name: string | null) => void): void {
@@ -178,7 +185,9 @@ export class Wake {
       job.soil(state);
     } else if (name.startsWith('.') && !name.startsWith('.bundle-')) return;
     else job.hint(state, name);
-    this.now();
+    // What starts new work is urgent; most of the rest are echoes of our own moves, and are looked at together.
+    if (state === 'pending' && !job.attempts.has(taskIdOf(name ?? '') ?? '')) this.now();
+    else this.soon();
   }
 
   /** No more watches to be had: the look at every poll does it alone. */

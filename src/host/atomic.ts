@@ -80,7 +80,7 @@ export function publish(path: string, content: Content, options: { sync?: boolea
   try {
     return linkExclusive(unfinished, path);
   } finally {
-    unlinkSync(unfinished);
+    remove(unfinished);
   }
 }
 
@@ -290,15 +290,17 @@ export function namesIn(folder: string): string[] {
 }
 
 /**
- * Removes the dot names that a killed writer of ours left in a folder, files and folders. Only what is older than
- * `minAge` seconds by `now` (milliseconds since 1970): younger ones may have a living writer.
+ * Removes the dot names that a killed writer of ours left in a folder, files and folders: second names of what is
+ * published already, and what is older than `minAge` seconds by `now` (milliseconds since 1970), as younger ones may have
+ * a living writer.
  */
 export function sweepUnfinished(folder: string, now: number, minAge: number): void {
   for (const name of namesIn(folder)) {
     if (!/^\.(new|submit)-[0-9a-f]{8}-[0-9a-z]+$/.test(name)) continue;
     const path = join(folder, name);
     const stat = lstatSync(path, { throwIfNoEntry: false });
-    if (stat !== undefined && now - stat.mtimeMs >= minAge * 1000) removeTree(path);
+    const isPublished = stat?.isFile() && stat.nlink > 1;
+    if (isPublished || (stat !== undefined && now - stat.mtimeMs >= minAge * 1000)) removeTree(path);
   }
 }
 

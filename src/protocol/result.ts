@@ -1,6 +1,5 @@
 // result.json, written once by the daemon when an attempt is settled (docs/protocol.md, section 6), and what an exit
 // status means. A file that is incomplete or wrong counts as absent: the attempt is then settled again from its facts.
-import * as z from 'zod';
 
 export const OUTCOMES = ['succeeded', 'failed', 'cancelled'] as const;
 /** What became of the attempt, in the word of the folder. */
@@ -57,34 +56,56 @@ export interface AttemptResult {
   retry_at?: string | undefined;
 }
 
-const time = z.iso.datetime({ offset: true });
-const amount = z.number().min(0).nullable().default(null);
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
+const isTime = (value: unknown): boolean => typeof value === 'string' && !Number.isNaN(Date.parse(value));
+const isAmount = (value: unknown): boolean => typeof value === 'number' && value >= 0;
+const orNull = (is: (value: unknown) => boolean) => (value: unknown) =>
+  value === null || value === undefined || is(value);
+const oneOf = (words: readonly string[]) => (value: unknown) => typeof value === 'string' && words.includes(value);
 
-const resultSchema = z.object({
-  job: z.string().min(1),
-  task: z.string().min(1),
-  attempt: z.int().min(1),
-  outcome: z.enum(OUTCOMES),
-  to: z.enum(DESTINATIONS),
-  reason: z.custom<Reason>((word) => typeof word === 'string' && word !== ''),
-  message: z.string().default(''),
-  exit_code: z.int().nullable().default(null),
-  signal: z.string().nullable().default(null),
-  queued_at: time.nullable().default(null),
-  started_at: time.nullable().default(null),
-  finished_at: time,
-  duration_s: amount,
-  cpu_s: amount,
-  max_rss_bytes: amount,
-  output_bytes: amount,
-  host: z.string().default(''),
-  retry_at: time.optional(),
-});
+/** What each key must be. Checked by hand: every verb reads results, and a schema library would cost each 10 ms to load. */
+const CHECKS: Readonly<Record<keyof AttemptResult, (value: unknown) => boolean>> = {
+  job: isText,
+  task: isText,
+  attempt: (value) => Number.isInteger(value) && (value as number) >= 1,
+  outcome: oneOf(OUTCOMES),
+  to: oneOf(DESTINATIONS),
+  reason: isText,
+  message: orNull((value) => typeof value === 'string'),
+  exit_code: orNull(Number.isInteger),
+  signal: orNull((value) => typeof value === 'string'),
+  queued_at: orNull(isTime),
+  started_at: orNull(isTime),
+  finished_at: isTime,
+  duration_s: orNull(isAmount),
+  cpu_s: orNull(isAmount),
+  max_rss_bytes: orNull(isAmount),
+  output_bytes: orNull(isAmount),
+  host: orNull((value) => typeof value === 'string'),
+  retry_at: (value) => value === undefined || isTime(value),
+};
+const KEYS = Object.keys(CHECKS) as (keyof AttemptResult)[];
+const WITHOUT: Partial<AttemptResult> = {
+  message: '',
+  exit_code: null,
+  signal: null,
+  queued_at: null,
+  started_at: null,
+  duration_s: null,
+  cpu_s: null,
+  max_rss_bytes: null,
+  output_bytes: null,
+  host: '',
+};
 
-/** The text of a result.json; undefined if it is incomplete or is none. */
+/** The text of a result.json; undefined if it is incomplete or is none. Keys of a newer daemon are left out. */
 export function parseResult(text: string): AttemptResult | undefined {
-  const parsed = resultSchema.safeParse(jsonOrUndefined(text));
-  return parsed.success ? parsed.data : undefined;
+  const value = jsonOrUndefined(text);
+  if (typeof value !== 'object' || value === null) return undefined;
+  const raw = value as Record<string, unknown>;
+  if (!KEYS.every((key) => CHECKS[key](raw[key]))) return undefined;
+  const known = KEYS.filter((key) => raw[key] !== undefined).map((key) => [key, raw[key]]);
+  return { ...WITHOUT, ...(Object.fromEntries(known) as unknown as AttemptResult) };
 }
 
 /** The text that `parseResult` reads. */

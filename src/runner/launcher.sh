@@ -30,12 +30,11 @@ case $dialect in
 esac
 
 runner() {
-  command='' stop='' hits=0
-  trap 'forward HUP' HUP; trap 'forward INT' INT; trap 'forward QUIT' QUIT; trap 'forward TERM' TERM
+  command='' stop='' likely='' hits=0
+  trap 'forward HUP 129' HUP; trap 'forward INT 130' INT; trap 'forward QUIT 131' QUIT; trap 'forward TERM 143' TERM
   trap 'hits=$((hits + 1))' USR1 USR2 PIPE ALRM
   if cd "./$1" && begin "$2"; then
-    await
-    last_word
+    await && last_word
   fi
   printf 'done %s\n' "$1"
   exit 0
@@ -52,19 +51,19 @@ begin() {
     *) setsid $defaults sh ./run >>output.log 2>&1 & ;;
   esac
   command=$!
-  [ -z "$stop" ] || forward "$stop"
+  [ -z "$stop" ] || forward "$stop" "$likely"
   return 0
 }
 
 # To the command's group; singly while a `setsid` has not made the group yet. (Every shell takes `kill -TERM -123`; few take `--`.)
 forward() {
-  hits=$((hits + 1)) stop=$1
+  hits=$((hits + 1)) stop=$1 likely=$2
   [ -n "$command" ] || return 0
   kill "-$1" "-$command" || kill "-$1" "$command"
   kill -CONT "-$command"
 }
 
-# Sets `status` and `ticks`, and leaves nothing of the command's group.
+# Sets `status` and `ticks`, and leaves nothing of the command's group; fails if the status is lost.
 await() {
   await_status
   # Fields 16 and 17: the CPU time of the children that were waited for.
@@ -76,6 +75,7 @@ await() {
     patience 20 || kill -KILL "-$command"
     patience 10
   fi
+  [ -n "$status" ]
 }
 
 # A signal cuts a wait short, in bash the next one too, with a status above 128 that is not the command's; by then the
@@ -96,9 +96,21 @@ await_status() {
       [ "$dialect$status" != posix127 ] || status=${before:-127}
       return 0
     fi
-    kill -0 "$command" || [ "$status $hits" != "$before $quiet" ] || return 0
+    if ! kill -0 "$command"; then
+      [ "$status $hits" != "$before $quiet" ] || return 0
+      if is_lost; then
+        status=$likely
+        return 0
+      fi
+    fi
     before=$status quiet=$start
   done
+}
+
+# True if bash, cut short between reaping the command and noting its status, holds for running what is gone: it would
+# wait for ever. What was forwarded then most likely ended the command; if nothing was, nobody knows.
+is_lost() {
+  [ "$dialect" = bash ] && [ "$hits" -gt 0 ] && [ "$(jobs -rp)" = "$command" ]
 }
 
 # Waits at most $1 tenths of a second for the command's group to end.

@@ -48,7 +48,9 @@ export function renderScript(spec: ScriptSpec): string {
     `# boot: ${spec.boot}`,
     ...unset.filter(isSettable).map((name) => `unset -v ${name}`),
     ...set.filter(([name]) => isSettable(name)).map(([name, value]) => exportLine(name, value)),
-    ...Object.entries(own).map(([name, value]) => exportLine(name, value)),
+    `export ${Object.entries(own)
+      .map(([name, value]) => `${name}=${quote(value)}`)
+      .join(' \\\n  ')}`,
     ...(spec.stdin === undefined
       ? []
       : [orFail(`[ -r ${quote(spec.stdin)} ]`, `cannot read standard input from ${spec.stdin}`)]),

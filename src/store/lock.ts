@@ -5,66 +5,12 @@ import { statSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import lockfile from 'proper-lockfile';
 import { errnoOf } from '../errors.ts';
-import { isThere, readParsed, removeEmptyFolder, replaceDurably } from '../host/atomic.ts';
-import { wallClock } from '../host/clock.ts';
+import { isThere, removeEmptyFolder, replaceDurably } from '../host/atomic.ts';
 import { livenessOf, type ProcessIdentity } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
+import { type DaemonRecord, daemonOf, inodeOf, LOCK_STALE_MS, readDaemonRecord } from './daemon-record.ts';
 
-/** Milliseconds without a sign of life after which a lock whose holder cannot be judged by its identity is old. */
-export const LOCK_STALE_MS = 30_000;
 const LOCK_UPDATE_MS = 5_000;
-
-/** The content of daemon.json. */
-export interface DaemonRecord {
-  identity: ProcessIdentity;
-  /** Inode of the state directory: a copied daemon.json speaks of another directory. */
-  directory: string;
-  version: string;
-  started_at: string;
-  heartbeat_at: string;
-  /** It serves: recovery is over. */
-  serving: boolean;
-  /** It was asked to stop, and how. */
-  stopping?: 'drain' | 'kill' | 'now' | undefined;
-  /** How many tasks it runs at one time. */
-  max_parallel?: number;
-  /** Why it starts nothing new, if so, in words. */
-  holding?: string | undefined;
-}
-
-export type DaemonState =
-  | { kind: 'running'; record: DaemonRecord }
-  | { kind: 'elsewhere'; record: DaemonRecord }
-  | { kind: 'stopped'; record?: DaemonRecord };
-
-/** Who serves the directory, judged from its files alone. `elsewhere`: another host or container, by the age of the lock. */
-export function daemonOf(layout: Layout): DaemonState {
-  const read = readDaemonRecord(layout);
-  if (read === undefined || read.directory !== inodeOf(layout.root)) return { kind: 'stopped' };
-  switch (livenessOf(read.identity)) {
-    case 'alive':
-      return { kind: 'running', record: read };
-    case 'unknown':
-      return lockAge(layout) < LOCK_STALE_MS ? { kind: 'elsewhere', record: read } : { kind: 'stopped', record: read };
-    default:
-      return { kind: 'stopped', record: read };
-  }
-}
-
-function readDaemonRecord(layout: Layout): DaemonRecord | undefined {
-  const read = readParsed(layout.daemon, (text) => JSON.parse(text) as DaemonRecord);
-  return read.kind === 'ok' && typeof read.value?.identity?.pid === 'number' ? read.value : undefined;
-}
-
-function inodeOf(path: string): string {
-  return String(statSync(path, { bigint: true }).ino);
-}
-
-/** Milliseconds since the lock's holder last touched it; infinite if there is no lock. */
-function lockAge(layout: Layout): number {
-  const stat = statSync(layout.lock, { throwIfNoEntry: false });
-  return stat === undefined ? Number.POSITIVE_INFINITY : wallClock() - stat.mtimeMs;
-}
 
 export class Lock {
   /** The lock was older than its staleness and its holder could not be judged: its attempts may be called lost. */

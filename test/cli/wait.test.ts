@@ -121,6 +121,7 @@ describe('the exit status of wait', { concurrency: true }, () => {
     assert.equal(await task.ended, 1);
     renameSync(job.path(), place.aside('removed'));
     assert.equal(await whole.ended, 1);
+    await waitUntil('what ran in it has ended', () => place.processesOf(job.runDir('y')).length === 0);
   });
 
   it('inside a task refuses to wait for its own child, for its job, and for all', async () => {

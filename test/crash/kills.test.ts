@@ -33,11 +33,20 @@ describe('kills at random moments', () => {
         killed[what] = (killed[what] ?? 0) + 1;
       }
       await ended(place, job, TASKS);
-      await waitUntil('no claim is left', () => job.names('running').length === 0, () => job.names('running'), PATIENCE);
+      await waitUntil(
+        'no claim is left',
+        () => job.names('running').length === 0,
+        () => job.names('running'),
+        PATIENCE,
+      );
       t.diagnostic(`killed ${JSON.stringify(killed)}, lost ${lostAttempts(job).length} attempts`);
       assert.deepEqual(violations(place, job, dependencies), [], `SEED=${seed}`);
       assert.equal(await place.end(), 0);
-      await waitUntil('nothing is left', () => place.processes().length === 0, () => place.processes());
+      await waitUntil(
+        'nothing is left',
+        () => place.processes().length === 0,
+        () => place.processes(),
+      );
     } finally {
       await place.close();
     }
@@ -100,7 +109,9 @@ function launcherOf(daemon: number): { pid: number; startTicks: number } | undef
 }
 
 function lostAttempts(job: JobHands): string[] {
-  return job.names('runs').filter((name) => readText(job.path('runs', name, 'result.json'))?.includes('"reason":"lost"'));
+  return job
+    .names('runs')
+    .filter((name) => readText(job.path('runs', name, 'result.json'))?.includes('"reason":"lost"'));
 }
 
 /** Everything that contradicts: each ran exactly once, but for attempts that are recorded as lost. */
@@ -114,7 +125,10 @@ function violations(place: Place, job: JobHands, dependencies: ReadonlyMap<strin
     if (!job.isIn('succeeded', id)) wrong.push(`${id} is in ${job.folderOf(id) ?? 'no folder'}: ${job.describe(id)}`);
     const begun = lines.filter((line) => line.startsWith(`begin ${id} `)).map((line) => line.split(' ')[2] as string);
     const good = begun.filter((attempt) => !lost.has(`${id}.${attempt}`));
-    if (good.length !== 1) wrong.push(`${id} ran in attempts ${begun.join(', ')}, lost: ${[...lost].filter((name) => name.startsWith(`${id}.`)).join(' ')}`);
+    if (good.length !== 1)
+      wrong.push(
+        `${id} ran in attempts ${begun.join(', ')}, lost: ${[...lost].filter((name) => name.startsWith(`${id}.`)).join(' ')}`,
+      );
     if (!lines.includes(`end ${id} ${good[0]}`)) wrong.push(`${id} succeeded and never came to its end`);
     for (const [index, attempt] of begun.entries()) {
       const end = order.get(`end ${id} ${attempt}`);

@@ -19,7 +19,7 @@ interface Row {
   /** What else is to be seen. */
   also?: (job: JobHands) => void;
   /** Once the daemon serves: what the user does then. */
-  then?: (job: JobHands) => Promise<void>;
+  meanwhile?: (job: JobHands) => Promise<void>;
 }
 
 const settledBefore = (job: JobHands): void => {
@@ -61,29 +61,29 @@ const ROWS: Record<string, Row> = {
   // has ending: go on, or settle by it, even if the command then exited 0
   'ending-and-over': { x: 'cancelled', ran: ['ran 1'], also: endedWith('cancelled', 0) },
   'ending-without-a-word': { x: 'failed', ran: ['ran 1'], also: endedWith('timeout', null) },
-  'ending-and-alive': { x: 'cancelled', ran: [], also: endedWith('cancelled', 143), then: nothingLives },
-  'ending-cut-short': { x: 'succeeded', ran: ['ran 1'], also: endedWith('exit', 0), then: letGo },
+  'ending-and-alive': { x: 'cancelled', ran: [], also: endedWith('cancelled', 143), meanwhile: nothingLives },
+  'ending-cut-short': { x: 'succeeded', ran: ['ran 1'], also: endedWith('exit', 0), meanwhile: letGo },
   // has its last word: settle by it
   'last-word-succeeded': { x: 'succeeded', ran: ['ran 1'], also: endedWith('exit', 0) },
   'last-word-failed': { x: 'failed', ran: ['ran 1'], also: endedWith('exit', 3) },
   // is alive: adopt it, or end it if its task is gone
-  alive: { x: 'succeeded', ran: ['ran 1'], also: endedWith('exit', 0), then: letGo },
+  alive: { x: 'succeeded', ran: ['ran 1'], also: endedWith('exit', 0), meanwhile: letGo },
   'alive-and-cancelled': {
     x: 'cancelled',
     ran: [],
     events: ['ending'],
     also: endedWith('cancelled', 143),
-    then: nothingLives,
+    meanwhile: nothingLives,
   },
   'alive-and-deleted': {
     x: undefined,
     ran: [],
     events: ['ending'],
     also: endedWith('deleted', 143),
-    then: nothingLives,
+    meanwhile: nothingLives,
   },
-  'alive-without-claim': { x: 'succeeded', ran: ['ran 1'], also: endedWith('exit', 0), then: letGo },
-  'alive-without-anything': { x: undefined, ran: [], then: nothingLives },
+  'alive-without-claim': { x: 'succeeded', ran: ['ran 1'], also: endedWith('exit', 0), meanwhile: letGo },
+  'alive-without-anything': { x: undefined, ran: [], meanwhile: nothingLives },
   // has no complete line 1: void it, look again
   'handed-over-not-begun': { x: 'succeeded', ran: ['ran 2'], events: ['given_back', 'started'], also: isVoid },
   'half-a-first-line': { x: 'succeeded', ran: ['ran 2'], events: ['given_back', 'started'], also: isVoid },
@@ -103,13 +103,13 @@ const ROWS: Record<string, Row> = {
     x: 'succeeded',
     ran: ['ran x', 'ran z'],
     also: (job) => assert.deepEqual([job.ids('succeeded'), job.names('rejected')], [['x', 'y', 'z'], []]),
-    then: (job) => job.comesTo('succeeded', 'z'),
+    meanwhile: (job) => job.comesTo('succeeded', 'z'),
   },
   'unfinished-files': {
     x: 'succeeded',
     ran: ['ran 1'],
     also: (job) => {
-      assert.deepEqual(job.names('pending'), ['.new-0a1b2c3d-1']);
+      assert.deepEqual(job.names('pending'), ['.new-0a1b2c3d-3']);
       assert.deepEqual(
         readdirSync(job.place.dir).filter((name) => /^\.new|json\.\d/.test(name)),
         [],
@@ -181,7 +181,7 @@ describe('a daemon that finds what a crash left', { concurrency: 3 }, () => {
       assert.equal(built.status, 0, built.stderr);
 
       await place.start();
-      await row.then?.(job);
+      await row.meanwhile?.(job);
       if (row.x !== undefined) await job.comesTo(row.x, 'x');
       await probe(place, 'first');
       await waitUntil(

@@ -1,8 +1,18 @@
 // Dropping tasks, in every way in which a file can come into a folder. The daemon of these tests looks by itself once an
 // hour: what is seen here is seen by hints.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { lives, Place } from '../helpers/place.ts';
@@ -51,7 +61,11 @@ describe('dropping a task', { concurrency: true }, () => {
     const job = place.job('again').drop('x', { command: 'true', retri: 1 });
     assert.match(await job.rejects('x'), /retri/);
     writeFileSync(job.file('rejected', 'x'), '{"command":"true","timeout":"soon"}');
-    await waitUntil('the new reason', () => job.rejection('x')?.includes('timeout'), () => job.rejection('x'));
+    await waitUntil(
+      'the new reason',
+      () => job.rejection('x')?.includes('timeout'),
+      () => job.rejection('x'),
+    );
     writeFileSync(job.file('rejected', 'x'), '{"command":"true"}');
     await job.comesTo('succeeded', 'x');
   });
@@ -63,7 +77,11 @@ describe('dropping a task', { concurrency: true }, () => {
     rmSync(job.file('rejected', 'x'));
     renameSync(place.aside('mended.json'), job.file('pending', 'x'));
     await job.comesTo('succeeded', 'x');
-    await waitUntil('its reason is gone', () => job.names('rejected').length === 0, () => job.names('rejected'));
+    await waitUntil(
+      'its reason is gone',
+      () => job.names('rejected').length === 0,
+      () => job.names('rejected'),
+    );
   });
 
   it('a file of the same id that is rejected twice is kept twice, numbered', async () => {
@@ -114,7 +132,11 @@ describe('dropping a task', { concurrency: true }, () => {
   });
 
   it('a task is held by any other name, and goes on when it has its own again', async () => {
-    const job = place.job('held').make({ max_parallel: 5 }).drop('gate', WAITS).drop('x', { ...WAITS, dependencies: ['gate'] });
+    const job = place
+      .job('held')
+      .make({ max_parallel: 5 })
+      .drop('gate', WAITS)
+      .drop('x', { ...WAITS, dependencies: ['gate'] });
     renameSync(job.file('pending', 'gate'), job.path('pending/gate.held'));
     job.drop('other', { command: 'true' });
     await job.comesTo('succeeded', 'other');
@@ -144,8 +166,13 @@ describe('dropping a task', { concurrency: true }, () => {
       const all = place.processesOf(runDir);
       return all.some((live) => live.args.startsWith('sleep')) && all;
     });
-    rmSync(job.path(), { recursive: true, force: true, maxRetries: 20 });
-    await waitUntil('all of it has ended', () => !family.some(lives), () => place.processesOf(runDir));
+    // The daemon may write why it ends the task into a folder that `rm` has just emptied: then one says it again.
+    await waitUntil('the job is gone', () => spawnSync('rm', ['-rf', job.path()], { stdio: 'ignore' }).status === 0);
+    await waitUntil(
+      'all of it has ended',
+      () => !family.some(lives),
+      () => place.processesOf(runDir),
+    );
     job.drop('x', { shell: 'echo anew' });
     await job.comesTo('succeeded', 'x');
     assert.equal(job.output('x'), 'anew\n');
@@ -158,7 +185,11 @@ describe('dropping a task', { concurrency: true }, () => {
     const family = place.processesOf(job.runDir('x'));
     renameSync(job.path(), place.aside('swapped-away'));
     job.drop('x', { shell: 'echo anew' });
-    await waitUntil('all of it has ended', () => !family.some(lives), () => family);
+    await waitUntil(
+      'all of it has ended',
+      () => !family.some(lives),
+      () => family,
+    );
     await job.comesTo('succeeded', 'x');
     assert.equal(job.output('x'), 'anew\n');
   });
@@ -188,7 +219,9 @@ describe('the same id again', { concurrency: true }, () => {
   }
 
   it('while the first runs: rejected, and the first is left alone', async () => {
-    const job = place.job('again-running').drop('x', { shell: `echo runs; until [ -e '${place.aside('go')}' ]; do sleep 0.1; done` });
+    const job = place
+      .job('again-running')
+      .drop('x', { shell: `echo runs; until [ -e '${place.aside('go')}' ]; do sleep 0.1; done` });
     await job.says('x', 'runs');
     job.drop('x', { command: 'true' });
     const reason = await job.rejects('x');
@@ -236,23 +269,40 @@ describe('dropping in bulk', { concurrency: true }, () => {
   after(() => place.close());
 
   it('an array of tasks in one file, with what waits for what', async () => {
-    const job = place.job('bulk').make({ max_parallel: 'none' }).drop('all', JSON.stringify([
-      { id: 'c', shell: 'echo c', dependencies: ['a', 'b'] },
-      { id: 'a', shell: 'echo a' },
-      { id: 'b', shell: 'echo b' },
-    ]));
+    const job = place
+      .job('bulk')
+      .make({ max_parallel: 'none' })
+      .drop(
+        'all',
+        JSON.stringify([
+          { id: 'c', shell: 'echo c', dependencies: ['a', 'b'] },
+          { id: 'a', shell: 'echo a' },
+          { id: 'b', shell: 'echo b' },
+        ]),
+      );
     for (const id of ['a', 'b', 'c']) {
       await job.comesTo('succeeded', id);
       assert.equal(job.output(id), `${id}\n`);
     }
-    await waitUntil('the bundle is gone', () => job.names('pending').length === 0, () => job.names('pending'));
+    await waitUntil(
+      'the bundle is gone',
+      () => job.names('pending').length === 0,
+      () => job.names('pending'),
+    );
   });
 
   it('one invalid element rejects all of it and names its index and id', async () => {
-    const job = place.job('bulk-bad').drop('all', JSON.stringify([
-      { id: 'a', shell: 'echo a' },
-      { id: 'b', shell: 'echo b', retries: 3 },
-    ], undefined, 2));
+    const job = place.job('bulk-bad').drop(
+      'all',
+      JSON.stringify(
+        [
+          { id: 'a', shell: 'echo a' },
+          { id: 'b', shell: 'echo b', retries: 3 },
+        ],
+        undefined,
+        2,
+      ),
+    );
     const reason = await job.rejects('all');
     assert.match(reason, /all\.json:\d+/);
     assert.match(reason, /\b1\b/);
@@ -266,11 +316,14 @@ describe('dropping in bulk', { concurrency: true }, () => {
     job.drop('same', { id: 'same', shell: 'echo same' }).drop('other', { id: 'other', shell: 'echo one' });
     await job.comesTo('succeeded', 'same');
     await job.comesTo('succeeded', 'other');
-    job.drop('all', JSON.stringify([
-      { id: 'same', shell: 'echo same' },
-      { shell: 'echo another', id: 'other' },
-      { id: 'new', shell: 'echo new' },
-    ]));
+    job.drop(
+      'all',
+      JSON.stringify([
+        { id: 'same', shell: 'echo same' },
+        { shell: 'echo another', id: 'other' },
+        { id: 'new', shell: 'echo new' },
+      ]),
+    );
     await job.comesTo('succeeded', 'new');
     const reason = await job.rejects('other');
     assert.ok(reason.includes(job.file('succeeded', 'other')), reason);
@@ -279,21 +332,29 @@ describe('dropping in bulk', { concurrency: true }, () => {
     assert.equal(job.results('same').length, 1);
     assert.equal(job.output('other'), 'one\n');
   });
+});
 
-  it('twenty thousand tasks are taken in', async () => {
-    const job = place.job('bulk-many').make({});
-    job.write('paused', '');
-    const tasks = Array.from({ length: 20_000 }, (_, n) => ({ id: `t${n}`, command: ['echo', String(n)] }));
-    job.drop('all', JSON.stringify(tasks));
-    await waitUntil('all are there', () => job.ids('pending').length === 20_000 && job.names('pending').length === 20_000, () => job.names('pending').length, 60_000);
-    // The last of them, by its priority the first, runs as soon as the job may.
-    writeFileSync(job.file('pending', 't19999'), '{"shell":"echo last","priority":"foreground"}');
-    writeFileSync(job.path('parallel'), '1');
-    rmSync(job.path('paused'));
-    await job.comesTo('succeeded', 't19999', 60_000);
-    assert.ok(job.ids('succeeded').length < 5000);
-    writeFileSync(job.path('paused'), '');
-    await waitUntil('it pauses', () => job.names('running').length === 0, () => job.names('running'));
+describe('twenty thousand tasks in one file', () => {
+  it('are taken in, and a more urgent one that is dropped behind them runs first', async () => {
+    const place = new Place({ config: 'max_parallel: 4\n' });
+    try {
+      await place.start();
+      const job = place.job('many').make({}).write('paused', '');
+      const tasks = Array.from({ length: 20_000 }, (_, n) => ({ id: `t${n}`, command: ['echo', String(n)] }));
+      job.drop('all', JSON.stringify(tasks));
+      const isSpread = () => job.names('pending').length === 20_000 && !job.isIn('pending', 'all');
+      await waitUntil('all are there', isSpread, () => job.names('pending').length, 90_000);
+      job.drop('urgent', { command: 'true', priority: 'foreground' });
+      rmSync(job.path('paused'));
+      await job.comesTo('succeeded', 'urgent', 90_000);
+      const { started_at: began } = job.result('urgent');
+      const earlier = job.ids('succeeded').filter((id) => id !== 'urgent' && job.result(id).started_at < began);
+      // `paused` may be seen to be gone before the drop is, once all these names have overflowed the kernel's queue.
+      assert.ok(earlier.length < 1000, `${earlier.length} went before`);
+      writeFileSync(job.path('paused'), '');
+    } finally {
+      await place.close();
+    }
   });
 });
 
@@ -311,7 +372,13 @@ describe('a bundle and a kill -9', () => {
       const there = job.ids('pending').length;
       assert.ok(there < 8000, `it was too late: ${there} are there`);
       await place.start();
-      await waitUntil('all are there', () => job.ids('pending').length === 8000 && job.names('pending').length === 8000, () => job.names('pending').filter((name) => !/^t\d+\.json$/.test(name)), 60_000);
+      const others = () => job.names('pending').filter((name) => !/^t\d+\.json$|^\.new-/.test(name));
+      await waitUntil(
+        'all are there',
+        () => job.ids('pending').length === 8000 && others().length === 0,
+        others,
+        60_000,
+      );
       assert.deepEqual(job.names('rejected'), []);
       assert.equal(JSON.parse(readFileSync(job.file('pending', 't7999'), 'utf8')).id, 't7999');
     } finally {
@@ -325,7 +392,7 @@ describe('who may do what', () => {
     const place = new Place();
     try {
       mkdirSync(place.at('jobs', 'no job'), { recursive: true, mode: 0o700 });
-      execFileSync('chmod', ['700', place.dir]);
+      chmodSync(place.dir, 0o700);
       await place.start();
       place.job('fine').drop('x', { command: 'true' });
       await place.job('fine').comesTo('succeeded', 'x');

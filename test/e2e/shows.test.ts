@@ -34,11 +34,19 @@ describe('what is promised', { concurrency: true }, () => {
   for (const [index, [what, task]] of trees.entries()) {
     it(`ends the whole tree when a running task is moved to cancelled/: ${what}`, async () => {
       const job = place.job(`tree-${index}`).drop('x', task);
-      await waitUntil('the sleep runs', () => sleeps(place, job).length > 0, () => job.describe('x'));
+      await waitUntil(
+        'the sleep runs',
+        () => sleeps(place, job).length > 0,
+        () => job.describe('x'),
+      );
       const family = place.processesOf(job.runDir('x'));
       const moved = performance.now();
       job.move('x', 'running', 'cancelled');
-      await waitUntil('all of it has ended', () => !family.some(lives), () => place.processesOf(job.runDir('x')));
+      await waitUntil(
+        'all of it has ended',
+        () => !family.some(lives),
+        () => place.processesOf(job.runDir('x')),
+      );
       const took = performance.now() - moved;
       await job.comesTo('cancelled', 'x');
       assert.deepEqual(place.processesOf(job.runDir('x')), []);
@@ -54,7 +62,9 @@ describe('what a kill -9 does not harm', { concurrency: true }, () => {
     const place = new Place();
     try {
       await place.start();
-      const job = place.job('a').drop('x', { shell: `echo began; sleep 1.5; echo done; echo "$SPOOLD_ATTEMPT" >>'${place.aside('runs')}'` });
+      const job = place
+        .job('a')
+        .drop('x', { shell: `echo began; sleep 1.5; echo done; echo "$SPOOLD_ATTEMPT" >>'${place.aside('runs')}'` });
       await job.says('x', 'began');
       await place.kill9();
       await place.start();
@@ -89,7 +99,10 @@ describe('what a kill -9 does not harm', { concurrency: true }, () => {
       writeFileSync(go, '');
       await job.comesTo('succeeded', 'x');
       assert.deepEqual(place.lines('runs'), ['begin 1', 'end 1', 'begin 2', 'end 2']);
-      assert.deepEqual(job.results('x').map(({ reason, to }) => `${reason} ${to}`), ['lost pending', 'exit succeeded']);
+      assert.deepEqual(
+        job.results('x').map(({ reason, to }) => `${reason} ${to}`),
+        ['lost pending', 'exit succeeded'],
+      );
     } finally {
       await place.close();
     }

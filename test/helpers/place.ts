@@ -10,7 +10,6 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -162,16 +161,19 @@ export class Place {
     const forgotten: Live[] = [];
     try {
       await this.end();
-      await waitUntil('nothing is left but what is running', () => this.strangers().length === 0, undefined, 8000).catch(
-        () => forgotten.push(...this.strangers()),
-      );
+      await waitUntil(
+        'nothing is left but what is running',
+        () => this.strangers().length === 0,
+        undefined,
+        8000,
+      ).catch(() => forgotten.push(...this.strangers()));
     } finally {
       await waitUntil('all processes of the test have ended', () => {
         const all = this.processes();
         for (const live of all) signalProcess(live, 'SIGKILL');
         return all.length === 0;
       });
-      rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
+      await exited(spawn('rm', ['-rf', this.root], { stdio: 'ignore' }));
     }
     if (forgotten.length > 0) throw new Error(`left behind: ${JSON.stringify(forgotten)}\n${this.log}`);
     const bugs = this.log.split('\n').filter((line) => line.includes('"stack":'));
@@ -189,7 +191,11 @@ export class Place {
 
   private hasClaims(): boolean {
     const jobs = existsSync(this.at('jobs')) ? readdirSync(this.at('jobs')) : [];
-    return jobs.some((name) => this.job(name).names('running').some((file) => file.endsWith('.run')));
+    return jobs.some((name) =>
+      this.job(name)
+        .names('running')
+        .some((file) => file.endsWith('.run')),
+    );
   }
 }
 

@@ -29,11 +29,14 @@ import {
   renameUnreadable,
   replaceDurably,
   replaceWhole,
+  sweepReplaced,
   sweepUnfinished,
   unfinishedName,
 } from '../../src/host/atomic.ts';
 import { endOf, forkModule, scratch } from '../helpers/scratch.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
+
+const parse = (content: string): unknown => JSON.parse(content);
 
 const text = (path: string): string => readFileSync(path, 'utf8');
 
@@ -170,23 +173,30 @@ test('what is swapped durably has the rights that the umask gives', (t) => {
 
 test('what a killed writer left is swept once it is old; young ones and files of others stay', (t) => {
   const dir = scratch(t);
-  const left = [unfinishedName(), 'daemon.json.1234567890'];
-  const others = ['.held-aside', 'x.json', '.new-zzz', 'x.json.held'];
-  for (const name of [...left, ...others]) writeFileSync(join(dir, name), '');
-  mkdirSync(join(dir, 'y.json.1'));
+  const left = [unfinishedName(), unfinishedName('submit')];
+  const others = ['.held-aside', 'x.json', '.new-zzz', 'x.json.held', unfinishedName('bundle-x')];
+  for (const name of [left[0] as string, ...others]) writeFileSync(join(dir, name), '');
+  mkdirSync(join(dir, left[1] as string, 'pending'), { recursive: true });
   const all = readdirSync(dir).sort();
-  const now = statSync(join(dir, left[0] as string)).mtimeMs;
+  const now = statSync(join(dir, left[1] as string)).mtimeMs;
   sweepUnfinished(dir, now + 59_000, 60);
   assert.deepEqual(readdirSync(dir).sort(), all);
   for (const name of all) utimesSync(join(dir, name), now / 1000 - 61, now / 1000 - 61);
   sweepUnfinished(dir, now, 60);
-  assert.deepEqual(readdirSync(dir).sort(), [...others, 'y.json.1'].sort());
+  assert.deepEqual(readdirSync(dir).sort(), others.sort());
+});
+
+test('what is left of swaps of one file is swept, and nothing else', (t) => {
+  const dir = scratch(t);
+  const others = ['daemon.json', 'daemon.json.1.held', 'daemonxjson.1', 'other.json.1'];
+  for (const name of ['daemon.json.1234567890', 'daemon.json.2', ...others]) writeFileSync(join(dir, name), '');
+  sweepReplaced(join(dir, 'daemon.json'));
+  assert.deepEqual(readdirSync(dir).sort(), others.sort());
 });
 
 test('missing, damaged and empty are three answers', (t) => {
   const dir = scratch(t);
   const path = join(dir, 'x');
-  const parse = (content: string): unknown => JSON.parse(content);
   assert.deepEqual(readParsed(path, parse), { kind: 'missing' });
   assert.deepEqual(readParsed(join(path, 'y'), parse), { kind: 'missing' });
   writeFileSync(path, '');

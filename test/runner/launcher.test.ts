@@ -97,6 +97,23 @@ withEach('signals to the runner do not hide the true status of a command that su
   assert.equal(await stubborn.status(), 137);
 });
 
+withEach(
+  'signals to the runner at the moment its command ends neither hang it nor make up a success',
+  async (served) => {
+    const script = 'trap : TERM; echo ready; sleep 0.01; exit 9';
+    for (let round = 0; round < 20; round++) {
+      const attempt = served.start(['sh', '-c', script]);
+      const runner = await runnerOf(attempt);
+      const hasEndedUnderFire = () => {
+        signalProcess(runner, 'SIGTERM');
+        return served.done.includes(attempt.dir);
+      };
+      await waitUntil('the end of a runner under fire', hasEndedUnderFire, () => attempt.read('pid'));
+      assert.ok([9, 143].includes(attempt.lastWord?.status ?? 0), attempt.read('pid'));
+    }
+  },
+);
+
 withEach('a command that is stopped and continued has not ended', async (served) => {
   const attempt = served.start(shellArgv('echo $$; kill -STOP $$; exit 5'));
   const pid = Number(await attempt.line());

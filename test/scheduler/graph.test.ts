@@ -244,7 +244,7 @@ test('whatever happens to a job, what may start, what is skipped and what comes 
       }
       pair.take({ do: 'start all' });
     }),
-    { numRuns: 300 },
+    { numRuns: 200 },
   );
 });
 
@@ -273,7 +273,7 @@ test('a drop that would wait for itself, through families too, is named with a c
         pair.take(what);
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 200 },
   );
 });
 

@@ -5,6 +5,11 @@ import { test } from 'node:test';
 import { LineLog } from '../../src/store/events.ts';
 import { forkModule, scratch } from '../helpers/scratch.ts';
 
+function say(log: LineLog, line: string): void {
+  log.add(line);
+  log.flush();
+}
+
 const lines = (path: string): string[] => readFileSync(path, 'utf8').split('\n').slice(0, -1);
 
 test('lines are kept until the flush, then written in order, after what was there', (t) => {
@@ -64,10 +69,6 @@ test('a log that grows over 64 MB is put aside as .1, over the one before, and g
 test('a writer goes on in the new file after another one has put the old one aside, or somebody has removed it', (t) => {
   const path = join(scratch(t), 'events.ndjson');
   const [one, other] = [new LineLog(path), new LineLog(path)];
-  const say = (log: LineLog, line: string): void => {
-    log.add(line);
-    log.flush();
-  };
   say(one, 'one');
   truncateSync(path, 64 * 1024 * 1024);
   say(other, 'other');

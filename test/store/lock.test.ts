@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ownIdentity, type ProcessIdentity } from '../../src/host/identity.ts';
 import { Layout } from '../../src/protocol/layout.ts';
-import { acquireLock, type DaemonRecord, daemonOf, type Lock, LOCK_STALE_MS } from '../../src/store/lock.ts';
+import { type DaemonRecord, daemonOf, LOCK_STALE_MS } from '../../src/store/daemon-record.ts';
+import { acquireLock, type Lock } from '../../src/store/lock.ts';
 import { endOf, forkModule, scratch, scratchStateDir } from '../helpers/scratch.ts';
 
 type Answer = { kind: 'held'; takenByAge: boolean; isOurs: boolean } | { kind: 'busy'; pid?: number };

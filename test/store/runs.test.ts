@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { createExclusive, isThere } from '../../src/host/atomic.ts';
-import type { JobLayout, RunLayout } from '../../src/protocol/layout.ts';
+import type { JobLayout } from '../../src/protocol/layout.ts';
 import type { AttemptResult } from '../../src/protocol/result.ts';
 import {
   claimedAttempt,
@@ -182,7 +182,8 @@ test('a result that was written over a longer half is read as it is', (t) => {
 });
 
 test('an ending that was cut short anywhere counts as absent', (t) => {
-  const { layout: run } = createRun(job(t), 'x', 1);
+  const layout = job(t);
+  const { layout: run } = createRun(layout, 'x', 1);
   const ending = { reason: 'timeout', message: 'it ran too long', at: 1_700_000_000_000 } as const;
   assert.equal(readEnding(run), undefined);
   assert.equal(writeEnding(run, ending), true);
@@ -192,11 +193,9 @@ test('an ending that was cut short anywhere counts as absent', (t) => {
     writeFileSync(run.ending, part);
     assert.equal(readEnding(run), undefined, part);
   });
-  assert.equal(
-    writeEnding({ ...run, ending: '/dev/full' } as RunLayout, ending),
-    false,
-    'a full disk is no reason to stop',
-  );
+  const { layout: full } = createRun(layout, 'full', 1);
+  symlinkSync('/dev/full', full.ending);
+  assert.equal(writeEnding(full, ending), false, 'a full disk is no reason to stop');
 });
 
 test('a line of a pid file that was cut short anywhere counts as absent', (t) => {
@@ -260,7 +259,7 @@ test('earlier results are given latest first; attempts without one, or with half
       const whole = kinds.flatMap((kind, n) => (kind === 'whole' ? n + 1 : []));
       assert.deepEqual(
         [...resultsBefore(layout, id, kinds.length + 1)].map((each) => each.attempt),
-        whole.reverse(),
+        whole.toReversed(),
       );
       assert.deepEqual(
         runsOf(layout, id).map((run) => run.attempt),

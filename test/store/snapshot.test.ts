@@ -63,15 +63,16 @@ test('counts agree with the folders after whatever was done to them, with whatev
   );
 });
 
+function quietly(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
 /** Does it as a person or the daemon would; gives the time after it. */
 function take(job: JobLayout, what: Step, now: number): number {
-  const quietly = (action: () => void): void => {
-    try {
-      action();
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-  };
   switch (what.do) {
     case 'drop':
       quietly(() => writeFileSync(job.task('pending', what.id), '{}'));

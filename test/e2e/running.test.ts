@@ -1,0 +1,368 @@
+// Running a task: what it finds, what it leaves, how it is ended, tried again, and in which order tasks go.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { signalProcess } from '../../src/host/identity.ts';
+import { parsePidFile } from '../../src/protocol/pid-file.ts';
+import { type JobHands, lives, Place, programs, readText } from '../helpers/place.ts';
+import { waitUntil } from '../helpers/wait-until.ts';
+
+const CONFIG = 'max_parallel: 60\npoll_interval: 1h\n';
+
+describe('an attempt', { concurrency: true }, () => {
+  const place = new Place({ config: CONFIG });
+  before(() => place.start());
+  after(() => place.close());
+
+  it('leaves in its run directory what was run, by whom, what it printed and how it ended', async () => {
+    const job = place.job('leaves').drop('x', { shell: 'echo out; echo err >&2; exit 3' });
+    await job.comesTo('failed', 'x');
+    assert.equal(job.output('x'), 'out\nerr\n');
+    const { runner, lastWord } = parsePidFile(readText(join(job.runDir('x'), 'pid')) ?? '');
+    assert.ok(runner !== undefined && runner.inode === String(statSync(job.runDir('x')).ino));
+    assert.equal(lastWord?.status, 3);
+    const result = job.result('x');
+    assert.deepEqual(
+      [result.outcome, result.to, result.reason, result.exit_code, result.signal],
+      ['failed', 'failed', 'exit', 3, null],
+    );
+    assert.ok(result.queued_at <= result.started_at && result.started_at <= result.finished_at, JSON.stringify(result));
+  });
+
+  it('is repeated by hand with `sh run`, in the same directory and environment', async () => {
+    const job = place
+      .job('repeat')
+      .drop('x', { shell: 'echo "$SPOOLD_TASK $WORD $PWD"; exit 4', env: { WORD: "it's" }, cwd: place.root });
+    await job.comesTo('failed', 'x');
+    const again = spawnSync('sh', ['run'], { cwd: job.runDir('x'), encoding: 'utf8', env: { PATH: process.env.PATH } });
+    assert.equal(again.stdout, job.output('x'));
+    assert.equal(again.stdout, `x it's ${place.root}\n`);
+    assert.equal(again.status, 4);
+  });
+
+  it('that was killed by a signal says which', async () => {
+    const job = place.job('signal').drop('x', { command: [join(programs, 'kill-own-group'), 'KILL'] });
+    await job.comesTo('failed', 'x');
+    const { reason, signal, exit_code } = job.result('x');
+    assert.deepEqual({ reason, signal, exit_code }, { reason: 'signal', signal: 'SIGKILL', exit_code: 137 });
+  });
+
+  it('that leaves a child behind in its group has it ended before the end is told', async () => {
+    const file = place.aside('left');
+    const job = place.job('left').drop('x', { command: [join(programs, 'fork-child'), file] });
+    await job.comesTo('succeeded', 'x');
+    assert.deepEqual(place.processesOf(job.runDir('x')), []);
+  });
+
+  it('that writes 100 MB is kept whole', async () => {
+    const job = place.job('much').drop('x', { command: [join(programs, 'write-much'), '100'] });
+    await job.comesTo('succeeded', 'x', 60_000);
+    assert.equal(statSync(join(job.runDir('x'), 'output.log')).size, 100 * 1024 * 1024);
+    rmSync(join(job.runDir('x'), 'output.log'));
+  });
+});
+
+describe('a time limit', { concurrency: true }, () => {
+  const place = new Place({ config: `${CONFIG}task_timeout: 700ms\nkill_after: 300ms\n` });
+  before(() => place.start());
+  after(() => place.close());
+
+  it('of the task ends it by TERM, and the attempt failed with timeout', async () => {
+    const job = place
+      .job('term')
+      .drop('x', { shell: 'trap "echo asked; exit 9" TERM; echo runs; sleep 1000 & wait', timeout: '300ms' });
+    await job.comesTo('failed', 'x');
+    assert.equal(job.result('x').reason, 'timeout');
+    assert.match(job.output('x'), /asked/);
+  });
+
+  it('of one that ignores TERM ends it by KILL, kill_after later', async () => {
+    const job = place
+      .job('kill')
+      .drop('x', { command: [join(programs, 'ignore-term')], timeout: '200ms', kill_after: '500ms' });
+    await job.comesTo('failed', 'x');
+    const { reason, signal, started_at, finished_at } = job.result('x');
+    assert.deepEqual({ reason, signal }, { reason: 'timeout', signal: 'SIGKILL' });
+    assert.ok(Date.parse(finished_at) - Date.parse(started_at) >= 600, `${started_at} ${finished_at}`);
+  });
+
+  it('of the config holds for a task that does not say, and `none` frees a task of it', async () => {
+    const job = place.job('config').make({ max_parallel: 2 });
+    job.drop('x', { command: ['sleep', '1000'] }).drop('y', { command: ['sleep', '1.2'], timeout: 'none' });
+    await job.comesTo('failed', 'x');
+    assert.equal(job.result('x').reason, 'timeout');
+    await job.comesTo('succeeded', 'y');
+  });
+
+  it('is a failure that a retry may follow', async () => {
+    const job = place
+      .job('retried')
+      .drop('x', { shell: '[ $SPOOLD_ATTEMPT = 2 ] || exec sleep 1000', timeout: '300ms', retry: 1 });
+    await job.comesTo('succeeded', 'x');
+    assert.deepEqual(
+      job.results('x').map(({ reason }) => reason),
+      ['timeout', 'exit'],
+    );
+  });
+
+  it('goes on counting over a kill -9 of the daemon', async () => {
+    const own = new Place({ config: 'kill_after: 300ms\n' });
+    try {
+      await own.start();
+      const job = own.job('a').drop('x', { shell: 'echo runs; exec sleep 1000', timeout: '1500ms' });
+      await job.says('x', 'runs');
+      await own.kill9();
+      await own.start();
+      await job.comesTo('failed', 'x');
+      const { reason, started_at, finished_at } = job.result('x');
+      assert.equal(reason, 'timeout');
+      const took = Date.parse(finished_at) - Date.parse(started_at);
+      assert.ok(took >= 1400 && took < 12_000, `it took ${took} ms`);
+    } finally {
+      await own.close();
+    }
+  });
+});
+
+describe('another attempt', { concurrency: true }, () => {
+  const place = new Place({ config: CONFIG });
+  before(() => place.start());
+  after(() => place.close());
+
+  it('follows a failure as often as `retry` says, and no more', async () => {
+    const job = place.job('budget').drop('x', { shell: 'echo "attempt $SPOOLD_ATTEMPT"; exit 1', retry: 2 });
+    await job.comesTo('failed', 'x');
+    assert.deepEqual(
+      job.results('x').map(({ to }) => to),
+      ['pending', 'pending', 'failed'],
+    );
+    assert.equal(job.output('x', 3), 'attempt 3\n');
+    assert.match(job.result('x', 3).message, /last of 3/);
+  });
+
+  it('has a fresh budget after a move by hand', async () => {
+    const job = place.job('fresh').drop('x', { command: 'false', retry: 1 });
+    await job.comesTo('failed', 'x');
+    job.move('x', 'failed', 'pending');
+    await waitUntil(
+      'four attempts',
+      () => job.results('x').length === 4 && job.isIn('failed', 'x'),
+      () => job.describe('x'),
+    );
+    assert.deepEqual(
+      job.results('x').map(({ to }) => to),
+      ['pending', 'failed', 'pending', 'failed'],
+    );
+  });
+
+  it('waits for the delay, also across a kill -9 of the daemon, and meanwhile others run', async () => {
+    const own = new Place();
+    try {
+      await own.start();
+      const job = own.job('a').drop('x', { shell: '[ $SPOOLD_ATTEMPT = 2 ]', retry: { max: 1, delay: '2s' } });
+      await waitUntil(
+        'the first attempt ends',
+        () => job.hasResult('x') && !job.isClaimed('x'),
+        () => job.describe('x'),
+      );
+      await own.kill9();
+      await own.start();
+      job.drop('y', { command: 'true' });
+      await job.comesTo('succeeded', 'y');
+      assert.equal(job.folderOf('x'), 'pending');
+      await job.comesTo('succeeded', 'x');
+      const [first, second] = job.results('x');
+      const waited = Date.parse(second?.started_at ?? '') - Date.parse(first?.finished_at ?? '');
+      assert.ok(waited >= 1950, `it waited ${waited} ms`);
+    } finally {
+      await own.close();
+    }
+  });
+
+  it('follows a lost one at no cost, at most three times in a row', async () => {
+    const job = place.job('lost').drop('x', { shell: 'kill -9 $PPID; exit 0' });
+    await job.comesTo('failed', 'x');
+    assert.deepEqual(
+      job.results('x').map(({ reason, to }) => `${reason} ${to}`),
+      ['lost pending', 'lost pending', 'lost pending', 'lost failed'],
+    );
+  });
+
+  it('does not follow a lost one where on_lost is fail', async () => {
+    const job = place.job('lost-fail').drop('x', { shell: 'kill -9 $PPID; exit 0', on_lost: 'fail', retry: 3 });
+    await job.comesTo('failed', 'x');
+    assert.deepEqual(
+      job.results('x').map(({ reason, to }) => `${reason} ${to}`),
+      ['lost failed'],
+    );
+  });
+});
+
+describe('the order in which tasks go', { concurrency: true }, () => {
+  const place = new Place({ config: CONFIG });
+  before(() => place.start());
+  after(() => place.close());
+
+  const says = (job: JobHands) => ({ shell: `echo "$SPOOLD_TASK" >>'${place.aside(job.name)}'` });
+
+  it('is priority first, then age', async () => {
+    const job = place.job('order').make({}).write('paused', '');
+    job.drop('late', { ...says(job), priority: 'best_effort' });
+    for (const id of ['b', 'a', 'c']) {
+      job.drop(id, says(job));
+      await waitUntil('a later moment', () => Date.now() > statSync(job.file('pending', id)).mtimeMs + 20);
+    }
+    job.drop('seven', { ...says(job), priority: 7 }).drop('first', { ...says(job), priority: 'foreground' });
+    rmSync(job.path('paused'));
+    await job.comesTo('succeeded', 'late');
+    assert.deepEqual(place.lines('order'), ['first', 'seven', 'b', 'a', 'c', 'late']);
+  });
+
+  it('is one at a time in a job that one drops into', async () => {
+    const job = place.job('one');
+    const shell = `echo begin >>'${place.aside('one')}'; sleep 0.1; echo end >>'${place.aside('one')}'`;
+    for (const id of ['a', 'b', 'c', 'd']) job.drop(id, { shell });
+    for (const id of ['a', 'b', 'c', 'd']) await job.comesTo('succeeded', id);
+    assert.deepEqual(place.lines('one'), ['begin', 'end', 'begin', 'end', 'begin', 'end', 'begin', 'end']);
+  });
+
+  it('is as many at a time as max_parallel of job.json says', async () => {
+    const job = place.job('three').make({ max_parallel: 3 });
+    const account = place.aside('three');
+    for (let n = 0; n < 9; n++) job.drop(`t${n}`, { shell: `echo + >>'${account}'; sleep 0.2; echo - >>'${account}'` });
+    for (let n = 0; n < 9; n++) await job.comesTo('succeeded', `t${n}`);
+    assert.equal(most(place.lines('three')), 3);
+  });
+
+  it('is changed by the file `parallel`, and stopped by the file `paused`', async () => {
+    const job = place.job('files').write('parallel', '2\n').write('paused', '');
+    const shell = `echo "$SPOOLD_TASK"; until [ -e '${place.aside('files-go')}' ]; do sleep 0.05; done`;
+    for (const id of ['a', 'b', 'c']) job.drop(id, { shell });
+    place.job('files-other').drop('x', { command: 'true' });
+    await place.job('files-other').comesTo('succeeded', 'x');
+    assert.deepEqual(job.ids('running'), []);
+    rmSync(job.path('paused'));
+    await job.says('a', 'a');
+    await job.says('b', 'b');
+    assert.deepEqual(job.ids('pending'), ['c']);
+    writeFileSync(job.path('parallel'), '3');
+    await job.says('c', 'c');
+    writeFileSync(place.aside('files-go'), '');
+    for (const id of ['a', 'b', 'c']) await job.comesTo('succeeded', id);
+  });
+
+  it('waits for one of the slots of the whole directory, in fair turns between jobs; `paused` and `parallel` there hold for all', async () => {
+    const own = new Place({ config: 'max_parallel: 2\npoll_interval: 1h\n' });
+    try {
+      await own.start();
+      writeFileSync(own.at('paused'), '');
+      const account = own.aside('account');
+      const jobs = ['a', 'b', 'c'].map((name) => own.job(name).make({ max_parallel: 'none' }));
+      const shell = `echo "+ $SPOOLD_JOB" >>'${account}'; sleep 0.1; echo - >>'${account}'`;
+      for (const job of jobs) for (let n = 0; n < 4; n++) job.drop(`t${n}`, { shell });
+      const waiting = () =>
+        jobs.every((job) => job.names('running').length === 0 && job.names('succeeded').length === 0);
+      await waitUntil('the folders are made', () => jobs.every((job) => job.names('').includes('succeeded')));
+      assert.ok(waiting());
+      rmSync(own.at('paused'));
+      for (const job of jobs) for (let n = 0; n < 4; n++) await job.comesTo('succeeded', `t${n}`);
+      assert.equal(most(own.lines('account')), 2);
+      const begun = own.lines('account').filter((line) => line.startsWith('+'));
+      assert.deepEqual(begun.slice(0, 3).sort(), ['+ a', '+ b', '+ c']);
+      writeFileSync(own.at('parallel'), '1');
+      jobs[0]?.drop('late', { command: 'true' });
+      await jobs[0]?.comesTo('succeeded', 'late');
+      rmSync(account);
+      for (const job of jobs) job.drop('more', { shell });
+      for (const job of jobs) await job.comesTo('succeeded', 'more');
+      assert.equal(most(own.lines('account')), 1);
+    } finally {
+      await own.close();
+    }
+  });
+});
+
+describe('killed or removed under a running task', { concurrency: true }, () => {
+  it('launcher: what runs goes on and is recorded, and another launcher runs what comes', async () => {
+    const place = new Place();
+    try {
+      await place.start();
+      const job = place.job('a').make({ max_parallel: 3 });
+      job.drop('x', {
+        shell: `echo runs; until [ -e '${place.aside('go')}' ]; do sleep 0.05; done; echo done; exit 5`,
+      });
+      await job.says('x', 'runs');
+      const launchers = place
+        .processes()
+        .filter((live) => live.args.includes('launcher.sh') && parentOf(live.pid) === place.daemon?.pid);
+      assert.equal(launchers.length, 1);
+      assert.ok(launchers.every((live) => signalProcess(live, 'SIGKILL')));
+      job.drop('y', { shell: 'echo y' });
+      await job.comesTo('succeeded', 'y');
+      assert.ok(job.isClaimed('x'));
+      writeFileSync(place.aside('go'), '');
+      await job.comesTo('failed', 'x');
+      assert.equal(job.output('x'), 'runs\ndone\n');
+      assert.equal(job.result('x').exit_code, 5);
+      assert.match(place.log, /launcher/);
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('run directory, removed by hand under a running task: no second attempt while its command lives', async () => {
+    const place = new Place();
+    try {
+      await place.start();
+      const account = place.aside('account');
+      const job = place.job('a').drop('x', {
+        shell: `echo begin >>'${account}'; echo runs; until [ -e '${place.aside('go')}' ]; do sleep 0.05; done; echo end >>'${account}'`,
+      });
+      await job.says('x', 'runs');
+      place.job('b').drop('y', { command: ['sleep', '0.3'] }); // by then the daemon has seen that x has begun
+      await place.job('b').comesTo('succeeded', 'y');
+      rmSync(job.runDir('x'), { recursive: true });
+      place.job('b').drop('z', { command: ['sleep', '0.6'] });
+      await place.job('b').comesTo('succeeded', 'z');
+      assert.deepEqual(place.lines('account'), ['begin']);
+      writeFileSync(place.aside('go'), '');
+      await job.comesTo('succeeded', 'x');
+      assert.deepEqual(place.lines('account'), ['begin', 'end', 'begin', 'end']);
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('runner, with nothing of its command left: lost, and run again', async () => {
+    const place = new Place();
+    try {
+      await place.start();
+      const job = place.job('a').drop('x', { shell: 'echo runs; [ $SPOOLD_ATTEMPT = 2 ] || exec sleep 1000' });
+      await job.says('x', 'runs');
+      const { runner } = parsePidFile(readFileSync(join(job.runDir('x'), 'pid'), 'utf8'));
+      const family = place.processesOf(job.runDir('x'));
+      assert.ok(runner !== undefined && signalProcess(runner, 'SIGKILL'));
+      for (const live of family) signalProcess(live, 'SIGKILL');
+      await job.comesTo('succeeded', 'x');
+      assert.ok(!family.some(lives));
+      assert.deepEqual(
+        job.results('x').map(({ reason }) => reason),
+        ['lost', 'exit'],
+      );
+    } finally {
+      await place.close();
+    }
+  });
+});
+
+/** The most that were between + and - at one time. */
+function most(lines: readonly string[]): number {
+  let now = 0;
+  return lines.reduce((highest, line) => Math.max(highest, (now += line.startsWith('+') ? 1 : -1)), 0);
+}
+
+function parentOf(pid: number): number {
+  return Number(/\) \S+ (\d+)/.exec(readText(`/proc/${pid}/stat`) ?? '')?.[1]);
+}
