@@ -72,14 +72,22 @@ function untilHolds(folder: string, count: number): Promise<void> {
 
 function xargs(): Promise<number> {
   const input = `${Array.from({ length: TASKS }, (_, i) => i).join('\n')}\n`;
-  return seconds(() => void execFileSync('xargs', ['-P2', '-n1', 'true'], { input, stdio: ['pipe', 'ignore', 'ignore'] }));
+  return seconds(
+    () => void execFileSync('xargs', ['-P2', '-n1', 'true'], { input, stdio: ['pipe', 'ignore', 'ignore'] }),
+  );
 }
 
 /** task-spooler forks a client for each submission, as its users do; all of it counts, as dropping files does for us. */
 async function taskSpooler(round: number): Promise<number> {
   const folder = join(scratch, `tsp-${round}`);
   mkdirSync(folder);
-  const env = { ...process.env, TMPDIR: folder, TS_SOCKET: join(folder, 'socket'), TS_SLOTS: '2', TS_MAXFINISHED: '10' };
+  const env = {
+    ...process.env,
+    TMPDIR: folder,
+    TS_SOCKET: join(folder, 'socket'),
+    TS_SLOTS: '2',
+    TS_MAXFINISHED: '10',
+  };
   const ran = join(folder, 'ran');
   writeFileSync(ran, '');
   spawnSync('tsp', ['-S', '2'], { env });
@@ -98,7 +106,8 @@ async function taskSpooler(round: number): Promise<number> {
 }
 
 const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
-const median = (numbers: number[]): number => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
+const median = (numbers: number[]): number =>
+  numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 
 const contenders: Contender[] = [
   { name: 'spoold', run: spoold },
@@ -123,15 +132,29 @@ const ours = rates.get('spoold') ?? [];
 const rows = contenders.map(({ name }) => {
   const theirs = rates.get(name) ?? [];
   const ratios = ours.map((rate, i) => rate / (theirs[i] ?? Number.NaN));
-  return { name, perSecond: median(theirs), ratio: median(ratios), lowest: Math.min(...ratios), highest: Math.max(...ratios) };
+  return {
+    name,
+    perSecond: median(theirs),
+    ratio: median(ratios),
+    lowest: Math.min(...ratios),
+    highest: Math.max(...ratios),
+  };
 });
-const machine = { cpu: cpus()[0]?.model, cores: cpus().length, kernel: readFileSync('/proc/version', 'utf8').split(' ')[2], node: process.version };
+const machine = {
+  cpu: cpus()[0]?.model,
+  cores: cpus().length,
+  kernel: readFileSync('/proc/version', 'utf8').split(' ')[2],
+  node: process.version,
+};
 if (options.json) console.log(JSON.stringify({ tasks: TASKS, rounds: ROUNDS, machine, rows }));
 else {
-  console.log(`${TASKS} × true, 2 at a time, ${ROUNDS} rounds; ${machine.cores} cores, ${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}`);
+  console.log(
+    `${TASKS} × true, 2 at a time, ${ROUNDS} rounds; ${machine.cores} cores, ${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}`,
+  );
   console.log(`${''.padEnd(16)} tasks/s   spoold is (median of the rounds, lowest to highest)`);
   for (const { name, perSecond, ratio, lowest, highest } of rows) {
-    const compared = name === 'spoold' ? '' : `${ratio.toFixed(2)} × it (${lowest.toFixed(2)} to ${highest.toFixed(2)})`;
+    const compared =
+      name === 'spoold' ? '' : `${ratio.toFixed(2)} × it (${lowest.toFixed(2)} to ${highest.toFixed(2)})`;
     console.log(`${name.padEnd(16)} ${perSecond.toFixed(0).padStart(7)}   ${compared}`);
   }
   if (!has('tsp')) console.log('task-spooler (tsp) is not installed, so it is not compared.');

@@ -11,12 +11,13 @@ import { UNSUCCESSFUL } from '../protocol/states.ts';
 import { claimedAttempt, readResult, runsOf } from '../store/runs.ts';
 import { jobNames, type JobState, jobStateOf, readParallel, stateOf, summarise } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
-import { type Surroundings, surroundings } from './directory.ts';
+import { surroundings } from './directory.ts';
 import { factsOf, loadGraph, readTask, textOf } from './facts.ts';
 import { findJob, findTask, type Found, heldNameOf } from './find.ts';
 import { pauseFor } from './logs.ts';
 import { readPause } from './pause.ts';
 import { isServed, jobDamage, placeOf } from './place.ts';
+import { refuseOwn } from './wait-itself.ts';
 import { sizeOf, stampOf, type Unfinished, unfinishedIn } from './unfinished.ts';
 
 export interface WaitItem {
@@ -410,46 +411,4 @@ function whyNoneIsReady(name: string, job: JobLayout, { pending, held }: Unfinis
     );
   if (words.length === 0) return undefined; // not understood: rather wait than be wrong
   return { words: words.join('; '), hint: `spoold status ${name} shows them.` };
-}
-
-// ── Inside a task ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** A task that waits for what can end only after itself would wait for ever. Errors: WAIT_ITSELF. */
-function refuseOwn(layout: Layout, addresses: readonly Address[], inside: Surroundings): void {
-  const job = layout.job(inside.job);
-  const self = readTask(job.task('running', inside.task));
-  const after = new Set([inside.task, ...(self.kind === 'ok' ? factsOf(inside.task, self.raw, {}).ancestors : [])]);
-  if (addresses.length === 0) throw waitsForItself(inside, 'everything');
-  for (const { job: name, task } of addresses) {
-    if (name !== inside.job) continue;
-    if (task === undefined) throw waitsForItself(inside, name);
-    if (isThere(join(inside.pending, `${task}.json`)) || endsAfter(job, task, after, inside.task))
-      throw waitsForItself(inside, `${name}/${task}`);
-  }
-}
-
-/** True if `id` is one of `after`, was queued by `self`, or waits for such a one. */
-function endsAfter(job: JobLayout, id: string, after: ReadonlySet<string>, self: string): boolean {
-  const seen = new Set<string>([id]);
-  for (const next of seen) {
-    if (after.has(next)) return true;
-    const state = stateOf(job, next);
-    const read = state === undefined ? undefined : readTask(job.task(state, next));
-    if (read?.kind !== 'ok') continue;
-    const { ancestors, dependencies } = factsOf(next, read.raw, {});
-    if (ancestors.includes(self)) return true;
-    if (state === 'pending') for (const dependency of dependencies) seen.add(dependency);
-  }
-  return false;
-}
-
-function waitsForItself(inside: Surroundings, what: string): SpooldError {
-  return new SpooldError(
-    'WAIT_ITSELF',
-    `${inside.job}/${inside.task} would wait for ever: ${what} can end only after it.`,
-    {
-      exit: 3,
-      hint: `Let what comes afterwards be a task that depends on this one ("dependencies": ["${inside.task}"]): it starts when ${inside.task} and all it queued have succeeded.`,
-    },
-  );
 }

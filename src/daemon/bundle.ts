@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { remove, unfinishedName } from '../host/atomic.ts';
 import { taskIdOf } from '../protocol/names.ts';
-import { leaveAlone, rejectDrop } from './intake.ts';
+import { leaveAlone, rejectDrop } from './rejections.ts';
 import type { Job } from './job.ts';
 import type { World } from './world.ts';
 

@@ -7,7 +7,8 @@ import { nameProblem, taskIdOf } from '../protocol/names.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
 import { parseBundle, type Raw } from '../protocol/task.ts';
 import { foldersHolding, readBundleText, readDrop } from '../store/tasks.ts';
-import { relocate, specFrom } from './intake.ts';
+import { relocate } from './intake.ts';
+import { specFrom } from './judge.ts';
 import type { Attempt } from './job.ts';
 import type { World } from './world.ts';
 

@@ -24,7 +24,8 @@ import {
 import { stateOf } from '../store/snapshot.ts';
 import { takeChildren } from './children.ts';
 import { addStray, beginEnding, ENDING_INTERVAL_MS, goOnEnding, processesLeft } from './endings.ts';
-import { factsFrom, factsOf, relocate } from './intake.ts';
+import { relocate } from './intake.ts';
+import { factsFrom, factsOf } from './judge.ts';
 import type { Attempt, Job } from './job.ts';
 import { finishMove, giveBack, settle, specOf } from './settle.ts';
 import type { World } from './world.ts';
@@ -135,7 +136,7 @@ function gather(world: World, attempt: Attempt): AttemptFacts & { pidFile: PidFi
   const { job, id, run } = attempt;
   let pidFile = readPidFile(run.layout);
   rememberRunner(world, attempt, pidFile);
-  const lives = pidFile.runner !== undefined && pidFile.lastWord === undefined && runnerLives(world, attempt);
+  const lives = pidFile.lastWord === undefined && runnerLives(world, attempt);
   // It may have said its last word and died between the two looks: a dead runner's file is read after its death.
   if (pidFile.runner !== undefined && pidFile.lastWord === undefined && !lives) pidFile = readPidFile(run.layout);
   return {

@@ -14,7 +14,9 @@ import { stateOf } from '../store/snapshot.ts';
 import { foldersHolding, readDrop } from '../store/tasks.ts';
 import { clearAfterSync, takeChildren } from './children.ts';
 import { addStray, endFamily } from './endings.ts';
-import { rejectDrop, relocate, sameIdText, specFrom } from './intake.ts';
+import { relocate } from './intake.ts';
+import { sameIdText, specFrom } from './judge.ts';
+import { rejectDrop } from './rejections.ts';
 import type { Attempt } from './job.ts';
 import type { World } from './world.ts';
 

@@ -13,7 +13,9 @@ import { claimTask, createRun, discardRun, type Run, unclaimTask } from '../stor
 import { readDrop } from '../store/tasks.ts';
 import { addStray } from './endings.ts';
 import { environmentOf, standardInput, Unstartable, workingDirectory } from './environment.ts';
-import { factsOf, rejectDrop, relocate, sameIdText, specFrom } from './intake.ts';
+import { relocate } from './intake.ts';
+import { factsOf, sameIdText, specFrom } from './judge.ts';
+import { rejectDrop } from './rejections.ts';
 import type { Attempt, Job } from './job.ts';
 import { settle } from './settle.ts';
 import type { World } from './world.ts';

@@ -125,9 +125,9 @@ export function isVoid(run: RunLayout): boolean {
   return script !== undefined && script.ino === output.ino && script.dev === output.dev;
 }
 
-/** Keeps an attempt that was handed over from ever running. False if it has begun after all: look again. */
+/** Keeps an attempt that was handed over from ever running. False if it has begun after all, or its files are gone: look again. */
 export function voidRun(run: RunLayout): boolean {
-  return linkExclusive(run.script, run.output);
+  return unless(['ENOENT', 'ENOTDIR'], () => linkExclusive(run.script, run.output)) ?? false;
 }
 
 export interface RunTimes {

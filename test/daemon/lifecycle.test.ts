@@ -186,11 +186,9 @@ describe('stopping', { concurrency: 3 }, () => {
     inPlace('max_parallel: 4\nkill_after: 500ms\n', async (place) => {
       await place.start();
       const marker = place.aside('marker');
-      const job = place
-        .job('a')
-        .drop('x', {
-          shell: `[ ! -e '${marker}' ] || exit 0; touch '${marker}'; trap "" TERM; echo runs; sleep 1000; sleep 1000`,
-        });
+      const job = place.job('a').drop('x', {
+        shell: `[ ! -e '${marker}' ] || exit 0; touch '${marker}'; trap "" TERM; echo runs; sleep 1000; sleep 1000`,
+      });
       await job.says('x', 'runs');
       const family = place.processesOf(job.runDir('x'));
       const { status } = await place.spoold('stop', '--kill');

@@ -29,22 +29,18 @@ describe('the environment of a command', { concurrency: true }, () => {
 
   it('keeps every character of a value', async () => {
     const value = ' a\'b"c$d`e\\f\ng\té€ ';
-    const job = place
-      .job('characters')
-      .drop('x', {
-        command: [process.execPath, '-e', 'console.log(JSON.stringify(process.env.V))'],
-        env: { V: value },
-      });
+    const job = place.job('characters').drop('x', {
+      command: [process.execPath, '-e', 'console.log(JSON.stringify(process.env.V))'],
+      env: { V: value },
+    });
     await job.comesTo('succeeded', 'x');
     assert.equal(JSON.parse(job.output('x')), value);
   });
 
   it('has what spoold tells an attempt about itself', async () => {
-    const job = place
-      .job('itself')
-      .drop('x', {
-        shell: 'echo "$SPOOLD_DIR $SPOOLD_JOB $SPOOLD_TASK $SPOOLD_ATTEMPT $SPOOLD_RUN_DIR $SPOOLD_PENDING"',
-      });
+    const job = place.job('itself').drop('x', {
+      shell: 'echo "$SPOOLD_DIR $SPOOLD_JOB $SPOOLD_TASK $SPOOLD_ATTEMPT $SPOOLD_RUN_DIR $SPOOLD_PENDING"',
+    });
     await job.comesTo('succeeded', 'x');
     assert.equal(job.output('x'), `${place.dir} itself x 1 ${job.runDir('x')} ${job.runDir('x')}/pending\n`);
   });

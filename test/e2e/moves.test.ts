@@ -251,8 +251,10 @@ describe('what a hint has not told', () => {
       );
       writeFileSync(place.at('parallel'), '0');
       writeFileSync(job.path('job.json'), '{"max_parallel": 2, "defaults": {"env": {"WORD": "later"}}}');
-      job.drop('said', { shell: 'echo $WORD' });
+      job.drop('between', { command: 'true' });
       rmSync(place.at('parallel'));
+      await job.comesTo('succeeded', 'between');
+      job.drop('said', { shell: 'echo $WORD' });
       await job.comesTo('succeeded', 'said');
       assert.equal(job.output('said'), 'later\n');
       assert.match(place.log, /cannot be watched/);

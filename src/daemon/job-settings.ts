@@ -1,0 +1,45 @@
+// The settings of one job: job.json, and the files `paused` and `parallel` beside it. A job.json that does not read never
+// means defaults: the job starts nothing until it does.
+import { isThere } from '../host/atomic.ts';
+import { NO_JOB_SETTINGS, parseJob } from '../protocol/job.ts';
+import { describeProblems } from '../protocol/problems.ts';
+import { readParallel } from '../store/snapshot.ts';
+import { fileStamp, readDrop } from '../store/tasks.ts';
+import type { Job } from './job.ts';
+import { reasonOf } from './judge.ts';
+import type { World } from './world.ts';
+
+/** Reads what changed of a job's settings: job.json, `paused`, `parallel`. */
+export function readSettings(world: World, job: Job): void {
+  const limit = job.limit;
+  job.paused = isThere(job.layout.paused);
+  const parallel = readParallel(job.layout.parallel);
+  if (parallel === 'damaged')
+    world.log.warn('a file `parallel` should hold a whole number', { path: job.layout.parallel });
+  else job.parallel = parallel;
+  const stamp = fileStamp(job.layout.settings);
+  if (stamp !== job.settingsStamp) readJobFile(world, job, stamp);
+  if (job.limit !== limit) job.stir();
+}
+
+function readJobFile(world: World, job: Job, stamp: string | undefined): void {
+  const before = job.damage;
+  job.settingsStamp = stamp;
+  job.damage = undefined;
+  const read = readDrop(job.layout.settings, world.owners);
+  if (read.kind === 'missing') job.settings = NO_JOB_SETTINGS;
+  else if (read.kind === 'json') {
+    const parsed = parseJob(read.value);
+    if (parsed.ok) job.settings = parsed.settings;
+    else job.damage = describeProblems(read.text, job.layout.settings, parsed.problems).join('\n');
+  } else job.damage = reasonOf(read, job.layout.settings);
+  if (job.damage === undefined) {
+    for (const node of job.graph.all()) if (node.state === 'pending') job.hint('pending', `${node.id}.json`); // its defaults may differ
+  } else if (before !== job.damage) {
+    world.log.error('job.json does not read: the job starts nothing until it does', {
+      job: job.name,
+      reason: job.damage,
+    });
+    world.event({ job: job.name, event: 'job_damaged', reason: job.damage });
+  }
+}

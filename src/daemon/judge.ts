@@ -1,0 +1,102 @@
+// A task file's text → the facts that the graph keeps, or why it is no task, in words. Reads, and moves nothing.
+import { isThere } from '../host/atomic.ts';
+import { describeJsonError, describeProblems } from '../protocol/problems.ts';
+import type { State } from '../protocol/states.ts';
+import { mergeDefaults, parseTask, type Problem, type Raw, type TaskSpec } from '../protocol/task.ts';
+import type { TaskFacts } from '../scheduler/graph.ts';
+import { readResult, runsOf } from '../store/runs.ts';
+import { type Drop, readDrop } from '../store/tasks.ts';
+import type { Job } from './job.ts';
+
+/** What is in pending/<id>.json as facts for the graph, or why it is no task. */
+export function judge(job: Job, id: string, path: string, drop: Drop): TaskFacts | { reason: string } {
+  if (drop.kind !== 'json') return { reason: reasonOf(drop, path) };
+  const parsed = specFrom(job, id, drop.value);
+  if ('problems' in parsed) return { reason: describeProblems(drop.text, path, parsed.problems).join('\n') };
+  const twin = caseTwin(job, id);
+  if (twin !== undefined) {
+    return {
+      reason: `${path}: the job has a task ${twin}, which differs only in case.\nGive one of them another name.`,
+    };
+  }
+  const facts = factsOf(id, parsed.spec, drop.queuedAt);
+  const cycle = job.graph.cycleOf(facts);
+  if (cycle !== undefined) {
+    return { reason: `${path}: it would wait for itself: ${cycle.join(' → ')}.\nRemove one of these dependencies.` };
+  }
+  const notBefore = Math.max(facts.notBefore, retryDue(job, id, parsed.spec));
+  return { ...facts, notBefore };
+}
+
+/** A task's spec, with the job's defaults under it. */
+export function specFrom(job: Job, id: string, value: unknown): { spec: TaskSpec } | { problems: Problem[] } {
+  const raw =
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? mergeDefaults(job.settings.defaults, value as Raw)
+      : value;
+  const parsed = parseTask(raw, id, { isFile: isThere });
+  return parsed.ok ? { spec: parsed.spec } : { problems: parsed.problems };
+}
+
+const NONE: readonly string[] = Object.freeze([]);
+
+/** What the graph keeps of a task; its text is read again when it starts. */
+export function factsOf(id: string, spec: Partial<TaskSpec>, queuedAt: number): TaskFacts {
+  return {
+    id,
+    queuedAt,
+    priority: spec.priority ?? 0,
+    dependencies: spec.dependencies?.length ? spec.dependencies : NONE,
+    ancestors: spec.ancestors?.length ? spec.ancestors : NONE,
+    runIf: spec.runIf ?? 'success',
+    notBefore: notBeforeOf(spec, queuedAt),
+  };
+}
+
+function notBeforeOf({ notBefore }: Partial<TaskSpec>, queuedAt: number): number {
+  if (notBefore === undefined) return 0;
+  return 'at' in notBefore ? Date.parse(notBefore.at) : queuedAt + notBefore.delay * 1000;
+}
+
+/** When the delay before its next attempt ends, if its last one said so. */
+function retryDue(job: Job, id: string, spec: TaskSpec): number {
+  if (spec.retry.max === 0 || spec.retry.delay === 0) return 0;
+  const last = runsOf(job.layout, id).findLast((run) => readResult(run.layout) !== undefined);
+  const result = last && readResult(last.layout);
+  return result?.to === 'pending' && result.retry_at ? Date.parse(result.retry_at) : 0;
+}
+
+/** The facts of the task file that lies there; undefined if it does not read. */
+export function factsFrom(
+  job: Job,
+  state: State,
+  id: string,
+  path = job.layout.task(state, id),
+): TaskFacts | undefined {
+  const drop = readDrop(path);
+  if (drop.kind !== 'json') return undefined;
+  const parsed = specFrom(job, id, drop.value);
+  return 'spec' in parsed ? factsOf(id, parsed.spec, drop.queuedAt) : undefined;
+}
+
+function caseTwin(job: Job, id: string): string | undefined {
+  const lower = id.toLowerCase();
+  const capital = job.capitals.get(lower);
+  if (capital !== undefined && capital !== id && job.graph.get(capital) !== undefined) return capital;
+  return lower !== id && job.graph.get(lower) !== undefined ? lower : undefined;
+}
+
+/** Why a drop is no task, naming the file and, where there is one, the place in it. */
+export function reasonOf(drop: Drop, path: string): string {
+  if (drop.kind === 'unfinished' && drop.text !== undefined) return describeJsonError(drop.text, path, drop.reason);
+  if (drop.kind === 'refused' || drop.kind === 'unfinished') return `${path}: ${drop.reason}`;
+  return `${path}: an array of tasks belongs into pending/, not here`;
+}
+
+export function sameIdText(job: Job, id: string, keeper: State, path: string): string {
+  const again =
+    keeper === 'running'
+      ? `wait until it has ended`
+      : `run that again with: spoold retry ${job.name}/${id} (or mv ${keeper}/${id}.json pending/)`;
+  return `${path}: the id ${id} is in use: ${job.layout.task(keeper, id)} is ${keeper}.\nGive this one another name, or ${again}.`;
+}

@@ -1,0 +1,93 @@
+// What is no task: left alone while somebody may still be writing it, then set aside in rejected/ with its reason in
+// words, and looked at again when it changes there.
+import { isThere, moveIfFree, overwrite, remove } from '../host/atomic.ts';
+import { monotonic } from '../host/clock.ts';
+import { nameProblem } from '../protocol/names.ts';
+import type { TaskFacts } from '../scheduler/graph.ts';
+import { fileStamp, foldersHolding, readDrop, reject } from '../store/tasks.ts';
+import type { Job } from './job.ts';
+import { factsFrom, factsOf, judge } from './judge.ts';
+import type { World } from './world.ts';
+
+/** How long a drop that does not parse is left alone, unchanged, before it is rejected. */
+export const SETTLE_MS = 2_000;
+
+/** It does not parse: perhaps somebody is still writing. Rejected once it has not changed for SETTLE_MS of our own clock. */
+export function leaveAlone(world: World, job: Job, id: string, reason: string): void {
+  const stamp = fileStamp(job.layout.task('pending', id));
+  if (stamp === undefined) return;
+  const before = job.unfinished.get(id);
+  if (before === undefined || before.stamp !== stamp) {
+    job.unfinished.set(id, { stamp, since: monotonic() });
+    world.settling.add(job);
+    return;
+  }
+  if (monotonic() - before.since < SETTLE_MS) return;
+  job.unfinished.delete(id);
+  rejectDrop(world, job, id, reason, job.layout.task('pending', id), stamp);
+}
+
+/** Sets a file aside in rejected/ with its reason in words. `judged`: the stamp of what was found wrong. */
+export function rejectDrop(
+  world: World,
+  job: Job,
+  name: string,
+  reason: string,
+  from = job.layout.task('pending', name),
+  judged = fileStamp(from),
+): void {
+  const facts = factsFrom(job, 'pending', name, from);
+  const lineage = facts?.ancestors.length ? `\nancestors: ${facts.ancestors.join(' ')}` : '';
+  const target = reject(job.layout, from, name, `${reason}${lineage}`);
+  if (target === undefined) return;
+  world.event({ job: job.name, task: name, event: 'rejected', to: 'rejected', reason });
+  world.log.info('rejected', { job: job.name, file: `${target}.json`, reason });
+  noteRejected(job, target, facts, judged);
+  if (job.graph.get(name)?.state === 'pending' && !isThere(job.layout.task('pending', name)) && target !== name)
+    job.graph.forget(name);
+}
+
+/** `judged`: the stamp of what was found wrong. An edit since then is to be looked at, however soon it came. */
+function noteRejected(job: Job, name: string, facts?: TaskFacts, judged?: string): void {
+  const stamp = fileStamp(job.layout.task('rejected', name)) ?? '';
+  job.rejected.set(name, judged ?? stamp);
+  if (judged !== undefined && judged !== stamp) job.hint('rejected', `${name}.json`);
+  job.summaryDue = true;
+  if (nameProblem(name) !== undefined || foldersHolding(job.layout, name).length > 0) return;
+  job.put(facts ?? factsOf(name, { ancestors: ancestorsNoted(job, name) }, 0), 'rejected');
+}
+
+/** A rejected child's ancestors, which its .error.txt keeps, so that its family counts it as failed. */
+function ancestorsNoted(job: Job, name: string): string[] {
+  const match = /^ancestors: (.+)$/m.exec(readText(job.layout.rejection(name)) ?? '');
+  return match?.[1]?.split(' ') ?? [];
+}
+
+/** A rejected file that changed is judged again: back to pending if it reads now, else with its new reason. */
+export function lookAtRejected(world: World, job: Job, name: string): void {
+  const path = job.layout.task('rejected', name);
+  const stamp = fileStamp(path);
+  if (stamp === undefined) {
+    remove(job.layout.rejection(name));
+    job.rejected.delete(name);
+    job.summaryDue = true;
+    if (job.graph.get(name)?.state === 'rejected') job.graph.forget(name);
+    return;
+  }
+  const before = job.rejected.get(name);
+  if (before === undefined && job.graph.get(name)?.state !== 'rejected') return noteRejected(job, name);
+  if (before === undefined || before === stamp) return;
+  job.rejected.set(name, stamp);
+  if (nameProblem(name) !== undefined || foldersHolding(job.layout, name).length > 0) return;
+  const judged = judge(job, name, path, readDrop(path, world.owners));
+  if ('reason' in judged) return overwrite(job.layout.rejection(name), `${judged.reason}\n`);
+  if (moveIfFree(path, job.layout.task('pending', name)) !== 'moved') return;
+  remove(job.layout.rejection(name));
+  job.rejected.delete(name);
+  job.hint('pending', `${name}.json`);
+}
+
+export function readText(path: string): string | undefined {
+  const read = readDrop(path);
+  return read.kind === 'unfinished' ? read.text : read.kind === 'json' ? read.text : undefined;
+}
