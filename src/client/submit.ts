@@ -15,6 +15,7 @@ import {
 } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import { JobLayout, type Layout } from '../protocol/layout.ts';
+import { idsIn } from '../store/tasks.ts';
 import { unfinishedIn } from './unfinished.ts';
 import { recordEvents } from './who.ts';
 import type { JobFiles } from './workflow.ts';
@@ -44,12 +45,18 @@ export function submitJob(layout: Layout, name: string, files: JobFiles): Submit
         hint: 'Try again, or name another with --job.',
       });
     }
+    if (archived !== undefined) moveLateDrops(new JobLayout(archived), job);
     syncFolder(layout.jobs);
     recordEvents(layout, [{ job: name, event: 'submitted', to: 'pending', reason: `${files.tasks.size} tasks` }]);
     return { job: name, tasks: files.tasks.size, archived };
   } finally {
     removeTree(building.root);
   }
+}
+
+/** What was dropped between the look and the archiving was meant for the job of this name, which is the new one now. */
+function moveLateDrops(old: JobLayout, job: JobLayout): void {
+  for (const id of idsIn(old.folder('pending'))) moveNoReplace(old.task('pending', id), job.task('pending', id));
 }
 
 function build(job: JobLayout, { settings, tasks }: JobFiles): void {

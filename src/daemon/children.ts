@@ -6,11 +6,14 @@ import { createFolder, isThere, moveByLink, namesIn, overwrite, publish, remove,
 import { nameProblem, taskIdOf } from '../protocol/names.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
 import { parseBundle, type Raw } from '../protocol/task.ts';
-import { foldersHolding, readBundleText, readDrop } from '../store/tasks.ts';
+import { type Drop, foldersHolding, readBundleText, readDrop } from '../store/tasks.ts';
 import { relocate } from './intake.ts';
 import { specFrom } from './judge.ts';
 import type { Attempt } from './job.ts';
 import type { World } from './world.ts';
+
+/** Perhaps still being written: no problem yet. */
+const UNFINISHED = 'unfinished';
 
 /** Takes in what lies in a drop folder. `last`: the attempt has ended, and what does not read now never will. */
 export function takeChildren(world: World, attempt: Attempt, folder: string, last: boolean): void {
@@ -50,10 +53,35 @@ function takeChild(world: World, attempt: Attempt, id: string, path: string, las
     return drop.text === undefined ? `${path}: ${drop.reason}` : describeJsonError(drop.text, path, drop.reason);
   }
   if (drop.kind === 'refused') return `${path}: ${drop.reason}`;
-  if (drop.kind === 'bundle') return takeChildBundle(world, attempt, path, last);
-  const problem = adopt(world, attempt, id, drop.value as Raw, path, drop.text);
+  const problem = adoptAll(world, attempt, id, path, drop, last);
   if (problem === undefined) setSourceAside(world, attempt, path, id);
-  return problem;
+  return problem === UNFINISHED ? undefined : problem;
+}
+
+/** At start: what an earlier daemon had taken in and not synced. Copies that a power cut took are published again. */
+export function takeChildrenAgain(world: World, attempt: Attempt): void {
+  const { children } = attempt.run.layout;
+  for (const name of namesIn(children).sort()) {
+    const id = taskIdOf(name);
+    const path = join(children, name);
+    const drop = readDrop(path);
+    if (id !== undefined && (drop.kind === 'json' || drop.kind === 'bundle'))
+      adoptAll(world, attempt, id, path, drop, true);
+    world.afterSync(() => remove(path));
+  }
+}
+
+/** Takes in the one task of a file, or all of its array. */
+function adoptAll(
+  world: World,
+  attempt: Attempt,
+  id: string,
+  path: string,
+  drop: Drop & { kind: 'json' | 'bundle' },
+  last: boolean,
+): string | undefined {
+  if (drop.kind === 'bundle') return takeChildBundle(world, attempt, path, last);
+  return adopt(world, attempt, id, drop.value as Raw, path, drop.text);
 }
 
 /** An array of children in one file. One that does not parse may still be being written. */
@@ -63,7 +91,7 @@ function takeChildBundle(world: World, attempt: Attempt, path: string, last: boo
   try {
     value = JSON.parse(text);
   } catch (error) {
-    return last ? describeJsonError(text, path, error) : undefined;
+    return last ? describeJsonError(text, path, error) : UNFINISHED;
   }
   const bundle = parseBundle(value, { defaults: attempt.job.settings.defaults, isFile: isThere });
   if (!bundle.ok) return describeProblems(text, path, bundle.problems).join('\n');
@@ -71,7 +99,6 @@ function takeChildBundle(world: World, attempt: Attempt, path: string, last: boo
     const problem = adopt(world, attempt, task.id, task.raw, path, text);
     if (problem !== undefined) return problem;
   }
-  setSourceAside(world, attempt, path, taskIdOf(path.slice(path.lastIndexOf('/') + 1)) ?? 'bundle');
   return undefined;
 }
 

@@ -22,7 +22,7 @@ import {
   voidRun,
 } from '../store/runs.ts';
 import { stateOf } from '../store/snapshot.ts';
-import { takeChildren } from './children.ts';
+import { takeChildren, takeChildrenAgain } from './children.ts';
 import { addStray, beginEnding, ENDING_INTERVAL_MS, goOnEnding, processesLeft } from './endings.ts';
 import { relocate } from './intake.ts';
 import { factsFrom, factsOf } from './judge.ts';
@@ -59,6 +59,7 @@ function adoptClaim(world: World, job: Job, id: string): void {
   if (ending !== undefined) attempt.ending = ending;
   job.begin(attempt);
   if (job.graph.get(id) === undefined) job.put(factsFrom(job, 'running', id) ?? factsOf(id, {}, 0), 'running');
+  takeChildrenAgain(world, attempt);
 }
 
 /** Judges an attempt and acts on it, until a row of the table leaves nothing more to do now. */
@@ -94,7 +95,7 @@ function act(world: World, attempt: Attempt, verdict: Verdict, pidFile: PidFile)
       if (pidFile.lastWord !== undefined) settle(world, attempt, { kind: 'exited', lastWord: pidFile.lastWord });
       return false;
     case 'lost':
-      if (pidFile.runner === undefined) voidRun(attempt.run.layout); // a launcher elsewhere may have it still
+      if (pidFile.runner === undefined && attempt.runner === undefined) voidRun(attempt.run.layout); // a launcher elsewhere may have it still
       settle(world, attempt, { kind: 'lost' });
       return false;
     case 'begin ending':

@@ -8,7 +8,7 @@ import { isThere, moveIfFree, namesIn, remove } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { nameProblem, taskIdOf } from '../protocol/names.ts';
 import { PRECEDENCE, type State } from '../protocol/states.ts';
-import type { Cause, NodeState, TaskFacts } from '../scheduler/graph.ts';
+import type { Cause, TaskFacts } from '../scheduler/graph.ts';
 import { heldId, isHeldName } from '../store/snapshot.ts';
 import { fileStamp, foldersHolding, readDrop, renameUnreadableNames } from '../store/tasks.ts';
 import { takeBundle } from './bundle.ts';
@@ -140,7 +140,7 @@ function lookAtName(world: World, job: Job, state: State, name: string): void {
   // Most hints are echoes of our own moves: one stat tells those.
   const believed = job.graph.get(id)?.state === state || (state === 'running' && job.attempts.has(id));
   const there = isThere(job.layout.task(state, id));
-  if (there !== believed || (there && state === 'pending')) relocate(world, job, id);
+  if (there !== believed || (there && state === 'pending')) relocate(world, job, id, there ? state : undefined);
 }
 
 /** A claim that we did not make or end ourselves. */
@@ -167,18 +167,14 @@ function rejectName(world: World, job: Job, name: string): void {
   );
 }
 
-/** Finds out where an id lies now, and tells the graph. */
-export function relocate(world: World, job: Job, id: string): void {
+/** Finds out where an id lies now, and tells the graph. `seenIn`: a folder it was just seen in. */
+export function relocate(world: World, job: Job, id: string, seenIn?: State): void {
   job.stir();
   const attempt = job.attempts.get(id);
-  if (attempt !== undefined) {
-    if (!isThere(job.layout.task('running', id))) world.looks.add(attempt);
-    if (isThere(job.layout.task('pending', id))) takeDrop(world, job, id);
-    return;
-  }
-  const folders = foldersHolding(job.layout, id);
-  if (folders.includes('pending')) return takeDrop(world, job, id, folders);
-  const [state, ...others] = folders;
+  if (attempt !== undefined && !isThere(job.layout.task('running', id))) world.looks.add(attempt);
+  if (isThere(job.layout.task('pending', id))) return takeDrop(world, job, id, seenIn);
+  if (attempt !== undefined) return;
+  const [state, ...others] = foldersHolding(job.layout, id);
   if (state === undefined) return notFound(job, id);
   job.missing.delete(id);
   if (others.length > 0) setAsideCopies(world, job, id, state, others);
@@ -250,30 +246,27 @@ function setAsideCopies(world: World, job: Job, id: string, keeper: State, other
 }
 
 /** The task that waits in pending/: take it in, reject it, or leave it alone for now. */
-function takeDrop(
-  world: World,
-  job: Job,
-  id: string,
-  folders: readonly State[] = foldersHolding(job.layout, id),
-): void {
+function takeDrop(world: World, job: Job, id: string, seenIn?: State): void {
   const path = job.layout.task('pending', id);
   const drop = readDrop(path, world.owners);
   if (drop.kind === 'missing') return job.graph.get(id)?.state === 'pending' ? notFound(job, id) : undefined;
   if (drop.kind === 'bundle') return takeBundle(world, job, `${id}.json`);
-  const first = PRECEDENCE.find((state) => state !== 'pending' && folders.includes(state));
-  if (first !== undefined && isThere(path) && isThere(job.layout.task(first, id))) {
-    return setAsideCopies(world, job, id, first, ['pending']);
-  }
+  const holder = holderOf(job, id, seenIn);
+  if (holder !== undefined && isThere(path)) return setAsideCopies(world, job, id, holder, ['pending']);
   if (drop.kind === 'unfinished') return leaveAlone(world, job, id, reasonOf(drop, path));
   job.unfinished.delete(id);
   const judged = judge(job, id, path, drop);
-  if ('reason' in judged) return rejectDrop(world, job, id, judged.reason, path, drop.stamp);
-  if (readsAs(job, id) === 'rejected') job.rejected.delete(id);
+  if ('reason' in judged) return rejectDrop(world, job, id, judged.reason);
+  if (job.graph.get(id)?.state === 'rejected') job.rejected.delete(id);
   acceptTask(world, job, judged);
 }
 
-function readsAs(job: Job, id: string): NodeState | undefined {
-  return job.graph.get(id)?.state;
+/** The folder besides pending/ that has the id. Only of succeeded/ it is not known by heart what lies there. */
+function holderOf(job: Job, id: string, seenIn: State | undefined): State | undefined {
+  const candidates = [seenIn, job.graph.get(id)?.state, 'succeeded'] as const;
+  return PRECEDENCE.find(
+    (state) => state !== 'pending' && candidates.includes(state) && isThere(job.layout.task(state, id)),
+  );
 }
 
 function acceptTask(world: World, job: Job, facts: TaskFacts): void {

@@ -125,7 +125,8 @@ export function giveBack(world: World, attempt: Attempt): void {
   unclaimTask(job.layout, id);
   job.end(attempt);
   world.looks.delete(attempt);
-  world.event({ job: job.name, task: id, attempt: attempt.run.attempt, event: 'given_back', reason: 'it never began' });
+  const reason = attempt.runner === undefined ? 'it never began' : 'its run directory was removed';
+  world.event({ job: job.name, task: id, attempt: attempt.run.attempt, event: 'given_back', reason });
   relocate(world, job, id);
   job.graph.judgeAgain(id);
 }
