@@ -54,7 +54,7 @@ function adoptClaim(world: World, job: Job, id: string): void {
     unclaimTask(job.layout, id);
     return relocate(world, job, id);
   }
-  const attempt: Attempt = { job, id, run, peakRss: 0, nextLook: 0, dropped: true };
+  const attempt: Attempt = { job, id, run, peakRss: 0, since: monotonic(), nextLook: 0, dropped: true };
   const ending = readEnding(run.layout);
   if (ending !== undefined) attempt.ending = ending;
   job.begin(attempt);
@@ -119,7 +119,9 @@ function watch(world: World, attempt: Attempt): void {
   takeChildren(world, attempt, attempt.run.layout.pending, false);
   const left = attempt.deadline === undefined ? Number.POSITIVE_INFINITY : (attempt.deadline - uptime()) * 1000;
   const silent = attempt.runner === undefined || livenessOf(attempt.runner) !== 'alive';
-  attempt.nextLook = monotonic() + Math.min(left, silent ? SILENT_AGAIN_MS : Number.POSITIVE_INFINITY);
+  // Nobody tells of a runner's death, or of a drop whose hint was lost: look again after as long as it has lived.
+  const lived = monotonic() - attempt.since;
+  attempt.nextLook = monotonic() + Math.min(left, silent ? SILENT_AGAIN_MS : Math.max(lived, BEGINS_SOON_MS));
   if (left > 0) return;
   const limit = specOf(attempt)?.timeout ?? world.config.taskTimeout;
   beginEnding(world, attempt, 'timeout', `it ran longer than its timeout of ${formatDuration(limit)}`);

@@ -20,6 +20,8 @@ export interface Attempt {
   readonly run: Run;
   /** Known if this daemon started it. */
   spec?: TaskSpec;
+  /** Monotonic milliseconds when this daemon started or adopted it. */
+  readonly since: number;
   /** Milliseconds of the monotonic clock when it was handed to the launcher; undefined: by another daemon. */
   handedAt?: number;
   /** Line 1 of its PID file. */

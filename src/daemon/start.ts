@@ -40,6 +40,7 @@ export function start(world: World, job: Job, id: string): void {
     run,
     spec,
     peakRss: 0,
+    since: now,
     dropped: false,
     handedAt: now,
     nextLook: now + FIRST_LOOK_MS,

@@ -69,7 +69,7 @@ export class Wake {
   async sleep(until: number): Promise<void> {
     const due = Math.max(monotonic(), Math.min(until, this.nextPoll)); // what was due before is no lag
     if (!this.isAwake) {
-      const wait = due - monotonic();
+      const wait = Math.max(0, due - monotonic());
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, wait);
         this.wakeUp = () => {

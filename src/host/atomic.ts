@@ -142,8 +142,10 @@ export function moveByLink(from: string, to: string): MovedByLink {
  */
 export function moveNoReplace(from: string, to: string): Moved {
   if (!isThere(from)) return 'missing';
-  execFileSync('mv', ['-nT', '--', from, to], { stdio: ['ignore', 'ignore', 'pipe'] });
-  return isThere(from) ? 'exists' : 'moved';
+  const said = execFileSync('mv', ['-nvT', '--', from, to], { stdio: ['ignore', 'pipe', 'pipe'] });
+  // It says what it renamed. Whether the source is gone does not tell: the daemon may have moved it back by now.
+  if (said.length > 0) return 'moved';
+  return isThere(from) ? 'exists' : 'missing';
 }
 
 /**
