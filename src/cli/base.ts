@@ -63,9 +63,10 @@ function addressOf(text: string): Address {
   const address = parseAddress(text);
   if (address !== undefined) return address;
   const [job = '', task, ...rest] = text.split('/');
-  const why = rest.length > 0 ? 'it has more than one slash' : (nameProblem(job) ?? nameProblem(task ?? ''));
+  const empty = job === '' ? 'the name of the job is missing' : 'the name of the task is missing';
+  const why = rest.length > 0 ? 'it has more than one slash' : job === '' || task === '' ? empty : undefined;
   throw usageError(
-    `${JSON.stringify(text)} is no address: ${why ?? 'it is empty'}.`,
+    `${JSON.stringify(text)} is no address: ${why ?? nameProblem(job) ?? nameProblem(task ?? '') ?? 'it is none'}.`,
     'An address is JOB or JOB/TASK, as spoold status shows them.',
   );
 }

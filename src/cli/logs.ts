@@ -35,6 +35,10 @@ export class LogsCommand extends BaseCommand {
       import('../client/logs.ts'),
     ]);
     const layout = openDirectory(this.dir);
+    if (this.follow) {
+      const { isServed } = await import('../client/place.ts');
+      if (!isServed(layout)) note(`no daemon serves ${layout.root}, so nothing new starts`);
+    }
     if (task === undefined) {
       if (this.follow) await logs.followJob(layout, job, { lines, sink });
       else await logs.showJobLogs(layout, job, lines, sink);

@@ -3,6 +3,7 @@
 import type { Cli } from 'clipanion';
 import { closest } from '../protocol/suggest.ts';
 import { VERSION } from '../version.ts';
+import type { SpooldError } from '../errors.ts';
 import { BaseCommand } from './base.ts';
 import { flushed, print, printError, styled, usageError } from './print.ts';
 import { GROUPS, newCli, VERBS, type Verb, verbIn } from './verbs.ts';
@@ -32,40 +33,83 @@ export async function main(argv: readonly string[]): Promise<number> {
   if (known === undefined) {
     const names = Object.keys(VERBS);
     const near = names.find((name) => name.startsWith(verb) && verb.length > 2) ?? closest(verb, names);
-    const hint =
-      near === undefined ? `To run a command: spoold run -- ${argv.join(' ')}` : `Did you mean: spoold ${near}?`;
-    throw usageError(`There is no verb ${JSON.stringify(verb)}.`, `${hint}\nspoold --help lists all verbs.`);
+    const stray = strayOption(argv.slice(0, argv.indexOf(verb)));
+    if (stray !== undefined) throw noSuchOption(stray);
+    const habit = Object.hasOwn(HABITS, verb) ? HABITS[verb] : undefined;
+    const meant = near ?? habit;
+    const hints = [
+      ...(meant === undefined ? [] : [`Did you mean: spoold ${meant}?`]),
+      ...(near === undefined ? [`To run a command: spoold run -- ${argv.join(' ')}`] : []),
+    ];
+    throw usageError(
+      `There is no verb ${JSON.stringify(verb)}.`,
+      [...hints, 'spoold --help lists all verbs.'].join('\n'),
+    );
   }
   const cli = newCli();
   const verbClass = await known.load();
   cli.register(verbClass);
-  const command = parse(cli, verb, argv);
+  const readable = (usage: string) =>
+    usage
+      .replaceAll(/ #0( {2,})/g, ' … $1')
+      .replaceAll(' #0', ' …')
+      .replace('<arg> ...', known.usage.replace(/^\[.*?\] /, ''));
+  const command = parse(cli, verb, argv, readable(cli.usage(verbClass)));
   if (command instanceof BaseCommand) return (await command.execute()) ?? 0;
-  print(cli.usage(verbClass, { detailed: true }).replaceAll(' #0', ' …'));
+  print(readable(cli.usage(verbClass, { detailed: true })));
   return 0;
 }
 
+/** What other tools call it. */
+const HABITS: Readonly<Record<string, string>> = {
+  ls: 'status',
+  list: 'status',
+  ps: 'status',
+  show: 'status',
+  tail: 'logs -f',
+  cat: 'logs',
+  queue: 'add',
+  enqueue: 'add',
+  push: 'add',
+  kill: 'cancel',
+  rm: 'cancel',
+  remove: 'cancel',
+  delete: 'cancel',
+  rerun: 'retry',
+};
+
+/** An option that no verb stands before, and that is not of all verbs. */
+function strayOption(words: readonly string[]): string | undefined {
+  return words.find((word) => word.startsWith('-') && word !== '--dir' && !word.startsWith('--dir='));
+}
+
+function noSuchOption(option: string): SpooldError {
+  return usageError(
+    `There is no option ${option} before a verb.`,
+    'Options come after the verb: spoold VERB OPTIONS…\nspoold --help lists all verbs.',
+  );
+}
+
 function withoutVerb(argv: readonly string[]): number | Promise<number> {
-  const topic = argv[argv.indexOf('help') + 1];
-  if (argv.includes('help') && topic !== undefined && Object.hasOwn(VERBS, topic)) return main([topic, '--help']);
+  const topic = argv.includes('help') ? argv[argv.indexOf('help') + 1] : undefined;
+  if (topic !== undefined && Object.hasOwn(VERBS, topic)) return main([topic, '--help']);
   if (argv.includes('--version') || argv.includes('-v') || argv.includes('-V')) print(VERSION);
   else if (argv.every((word) => ['--help', '-h', 'help'].includes(word) || topic !== undefined)) print(overview());
+  else if (strayOption(argv) !== undefined) throw noSuchOption(strayOption(argv) as string);
   else throw usageError(`A verb is missing after ${argv.join(' ')}.`, 'spoold --help lists all verbs.');
   return 0;
 }
 
-function parse(cli: Cli, verb: string, argv: readonly string[]) {
+function parse(cli: Cli, verb: string, argv: readonly string[], usage: string) {
   try {
     return cli.process([...argv], {});
   } catch (error) {
     const { message } = error as Error;
-    const [first = '', ...rest] = message.split('\n').filter((line) => line.trim() !== '');
-    const usage = rest.find((line) => line.startsWith('$ '))?.slice(2);
-    const words = first.startsWith('Command not found') ? `These words do not fit ${verb}.` : first;
-    throw usageError(
-      words,
-      `${usage === undefined ? '' : `Usage: ${usage.replaceAll(' #0', ' …')}\n`}More: spoold ${verb} --help`,
-    );
+    const first = message.split('\n').find((line) => line.trim() !== '') ?? '';
+    const words = first.startsWith('Command not found')
+      ? `These words do not fit ${verb}.`
+      : first.replace('Not enough positional arguments', `Something is missing after ${verb}`);
+    throw usageError(words, `Usage: ${usage.trim().replace(/^\$ /, '')}\nMore: spoold ${verb} --help`);
   }
 }
 

@@ -20,8 +20,8 @@ export class RunCommand extends BaseCommand {
     details: `
       If a daemon serves the directory it does the work; if not, a private one is made and served until the work is done: removed
       after a success, kept and named after a failure. A command's output is printed as it comes, a workflow's with the task before
-      each line. The status is the command's own, 128+n for a signal; of a workflow 0, or 1 if anything did not succeed; 125 if
-      spoold itself failed. Ctrl-C cancels all of it.
+      each line; standard output and standard error are one stream, and standard input is empty. The status is the command's own,
+      128+n for a signal; of a workflow 0, or 1 if anything did not succeed; 125 if spoold itself failed. Ctrl-C cancels all of it.
     `,
     examples: [
       ['A command', "$0 run -- sh -c 'echo hi; exit 7'"],
@@ -54,8 +54,9 @@ export class RunCommand extends BaseCommand {
   private async work(): Promise<Work> {
     const { commandWork, workflowWork } = await import('../client/run.ts');
     const [first = ''] = this.words;
-    const isFile = !this.shell && this.words.length === 1 && /\.(ya?ml|json)$/.test(first) && existsSync(first);
-    if (isFile) return workflowWork(first);
+    const isFileName = !this.shell && this.words.length === 1 && /\.(ya?ml|json)$/.test(first);
+    // One that is not there either is a slip, not a command: the reading of it says so.
+    if (isFileName && (existsSync(first) || /\.ya?ml$/.test(first))) return workflowWork(first);
     const { commandKeys } = await import('./task-options.ts');
     return commandWork(commandKeys(this.words, this.shell));
   }

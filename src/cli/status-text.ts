@@ -23,6 +23,9 @@ const COLOURS = {
   failed: 'red', rejected: 'red', cancelled: 'magenta', skipped: 'magenta',
 } as const;
 
+/** Of a file in failed/ or rejected/ that no attempt and no verdict brought there. */
+const BY_HAND = 'put there by hand';
+
 type Folder = (typeof ORDER)[number];
 const ORDER = ['running', 'pending', 'held', 'failed', 'rejected', 'skipped', 'cancelled', 'succeeded'] as const;
 
@@ -111,7 +114,7 @@ export function overviewText(overview: Overview, show: Show): string[] {
   for (const task of failed) lines.push(...failureLines(task, task.lastLines, show));
   const allRejected = jobs.reduce((sum, { counts }) => sum + counts.rejected, 0);
   const whyRejected = rejected.map(
-    ({ job, name, reason }) => `  ${coloured('rejected', `${job}/${name}`)}  ${oneLine(reason, show.width)}`,
+    ({ job, name, reason }) => `  ${coloured('rejected', `${job}/${name}`)}  ${oneLine(reason || BY_HAND, show.width)}`,
   );
   section('Rejected', allRejected, MOST_OTHERS, whyRejected);
   section(
@@ -175,7 +178,7 @@ function runningWords(attempt: Attempt | undefined, since: number, at: number): 
 }
 
 function failureLines({ job, id, attempt, since }: ShownTask, lastLines: readonly string[], show: Show): string[] {
-  const why = attempt === undefined ? 'put there by hand' : attemptWords(attempt);
+  const why = attempt === undefined ? BY_HAND : attemptWords(attempt);
   const head = `  ${coloured('failed', `${job}/${id}`)}  ${ago(since, show.now)}: ${oneLine(why, show.width)}`;
   return [head, ...lastLines.map((line) => faint(`    | ${oneLine(line, show.width - 6)}`))];
 }
@@ -224,7 +227,7 @@ export function jobText({ place, line, parallel, damage, groups }: JobReport, sh
       ),
     );
   }
-  return withNext(lines, jobNext(line.name, groups, show));
+  return withNext(lines, jobNext(line.name, place, groups, show));
 }
 
 function limitText(parallel: JobReport['parallel']): string {
@@ -258,7 +261,7 @@ function remarkWords(remark: Remark, now: number): string {
     case 'retry':
       return `is tried again in ${span((Date.parse(remark.at) - now) / 1000)}`;
     case 'rejected':
-      return remark.reason;
+      return remark.reason || BY_HAND;
     case 'skipped':
       return `because ${remark.cause} is ${wordOf(remark.folder)}`;
     case 'unreadable':
@@ -266,9 +269,10 @@ function remarkWords(remark: Remark, now: number): string {
   }
 }
 
-function jobNext(name: string, groups: JobReport['groups'], { dir }: Show): string | undefined {
+function jobNext(name: string, place: Place, groups: JobReport['groups'], { dir }: Show): string | undefined {
   const first = (state: Folder) => groups.find((group) => group.state === state)?.tasks[0];
   const [rejected, failed, running] = [first('rejected'), first('failed'), first('running')];
+  if (place.daemon.kind === 'stopped' && (running ?? first('pending')) !== undefined) return `spoold start${dir}`;
   if (rejected !== undefined) return `spoold retry${dir} --edit ${name}/${rejected.id}`;
   if (failed !== undefined)
     return `spoold status${dir} ${name}/${failed.id}; to try all that failed again: spoold retry${dir} ${name}`;

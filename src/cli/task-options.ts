@@ -64,9 +64,12 @@ export function commandKeys(words: readonly string[], shell: boolean): Raw {
   if (shell) return { shell: words.join(' ') };
   if (words.length === 1 && /\s/.test(first) && !isFile(first)) {
     const quoted = `'${first.replaceAll("'", "'\\''")}'`;
+    const byShell = `To have a shell read it: --shell ${quoted}`;
     throw usageError(
       `${JSON.stringify(first)} is one word, and no file has that name.`,
-      `To have a shell read it: --shell ${quoted}\nTo run a program with arguments, do not quote them as one: ${first}`,
+      /[|&;<>()$`*?~"']/.test(first)
+        ? byShell
+        : `${byShell}\nTo run a program with arguments, do not quote them as one: ${first}`,
     );
   }
   return { command: words };

@@ -77,7 +77,7 @@ function sentence(report: TaskReport, latest: Attempt | undefined, show: Show): 
     case 'skipped':
       return `was ${coloured('skipped')}${when}${cause === undefined ? ', by hand' : `, because ${cause.id} is ${wordOf(cause.folder)}`}`;
     case 'rejected':
-      return `was ${coloured('rejected')}${when}: ${oneLine(rejection?.first ?? '', 500)}`;
+      return `was ${coloured('rejected')}${when}: ${oneLine(rejection?.first || 'put there by hand', 500)}`;
   }
 }
 

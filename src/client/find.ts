@@ -37,7 +37,8 @@ export function findTask(layout: Layout, job: string, id: string): FoundTask {
   const found = lookForTask(layout, job, id);
   if (found !== undefined) return found;
   const jobLayout = layout.job(job);
-  const near = closest(id, idsToSuggest(jobLayout));
+  const bare = id.replace(/\.json$/, ''); // the name of its file
+  const near = bare !== id && stateOf(jobLayout, bare) !== undefined ? bare : closest(id, idsToSuggest(jobLayout));
   throw new SpooldError('TASK_UNKNOWN', `There is no task ${id} in the job ${job}.`, {
     path: jobLayout.root,
     hint: near === undefined ? `spoold status ${job} lists its tasks.` : `Did you mean ${job}/${near}?`,

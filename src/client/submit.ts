@@ -84,6 +84,7 @@ function refuseIfUnfinished(job: JobLayout, name: string): void {
 
 function archiveIfThere(layout: Layout, job: JobLayout, name: string): string | undefined {
   if (!isThere(job.root)) return undefined;
+  refuseIfUnfinished(job, name); // building took a while, and what has started since would be ended
   ensureFolderDurably(layout.archive);
   const time = new Date(wallClock()).toISOString().replaceAll(/[-:]/g, '').replace(/\.\d+/, '');
   for (let n = 1; ; n++) {

@@ -36,7 +36,7 @@ export function validateFile(path: string, kind?: FileKind): Validation {
   }
   const read = readText(text, path);
   if (!read.ok) return { path, kind: told, problems: read.problems };
-  const found = told ?? kindByContent(read.value);
+  const found = told ?? kindByContent(read.value, /\.ya?ml$/.test(path));
   return { path, kind: found, problems: problemsOf(found, path, text, read.value) };
 }
 
@@ -107,13 +107,15 @@ const CONFIG_ONLY = [
 ];
 const JOB_ONLY = ['defaults', 'on_failure', 'job_timeout', 'notify', 'max_parallel'];
 
-function kindByContent(value: unknown): FileKind {
+/** `isYaml`: by its name. Only workflows and config.yaml are, so what tells nothing else is a workflow with a mistake. */
+function kindByContent(value: unknown, isYaml: boolean): FileKind {
   if (Array.isArray(value)) return 'bundle';
-  if (!isObject(value)) return 'task';
+  if (!isObject(value)) return isYaml ? 'workflow' : 'task';
   if ('tasks' in value) return 'workflow';
   if (CONFIG_ONLY.some((key) => key in value)) return 'config';
   const isTask = 'command' in value || 'shell' in value;
-  return !isTask && JOB_ONLY.some((key) => key in value) ? 'job' : 'task';
+  if (isTask) return 'task';
+  return isYaml ? 'workflow' : JOB_ONLY.some((key) => key in value) ? 'job' : 'task';
 }
 
 function isJson(text: string): boolean {

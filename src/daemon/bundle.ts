@@ -3,6 +3,7 @@
 // synced, so a crash half way is repeated: an id that is there with the same content is left alone.
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { errnoOf } from '../errors.ts';
 import { remove, unfinishedName } from '../host/atomic.ts';
 import { taskIdOf } from '../protocol/names.ts';
 import { leaveAlone, rejectDrop } from './rejections.ts';
@@ -21,6 +22,8 @@ export interface SpreadOrder {
 export type SpreadAnswer =
   | { kind: 'spread'; tasks: number; rejected: string[] }
   | { kind: 'refused' | 'unparsable'; reason: string }
+  /** No room for it, and the like: it is spread again later. */
+  | { kind: 'failed'; reason: string }
   | { kind: 'missing' };
 
 /** Has a bundle spread: a fresh drop `x.json`, or a `.bundle-…` of an earlier daemon. */
@@ -29,7 +32,6 @@ export function takeBundle(world: World, job: Job, name: string): void {
   const path = join(folder, name);
   if (world.bundles.has(path)) return;
   const taken = name.startsWith('.bundle-') ? path : join(folder, unfinishedName(`bundle-${taskIdOf(name)}`));
-  world.bundles.add(path).add(taken);
   const order: SpreadOrder = {
     path,
     taken,
@@ -38,14 +40,31 @@ export function takeBundle(world: World, job: Job, name: string): void {
     defaults: job.settings.defaults,
   };
   const worker = new Worker(new URL('./spread-worker.js', import.meta.url), { workerData: order });
+  world.bundles.add(path).add(taken);
+  let isOver = false;
   const over = (answer: SpreadAnswer): void => {
-    if (!world.bundles.delete(path)) return;
-    report(world, job, name, taken, answer);
-    job.soil('pending');
+    if (isOver) return;
+    isOver = true;
+    if (path !== taken) world.bundles.delete(path);
+    if (job.isGone) return void world.bundles.delete(taken);
+    try {
+      report(world, job, name, taken, answer);
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+      world.log.error('an array of tasks could not be set aside', { path, error: (error as Error).message });
+      return lookLater(job);
+    }
+    if (answer.kind === 'failed') lookLater(job);
+    else job.soil('pending');
   };
   worker.once('message', over);
   worker.once('error', (error) => over({ kind: 'refused', reason: `${path}: ${error.message}` }));
   worker.once('exit', () => over({ kind: 'missing' }));
+}
+
+/** The next full look finds what is left of it. */
+function lookLater(job: Job): void {
+  job.seen.delete('pending');
 }
 
 function report(world: World, job: Job, name: string, taken: string, answer: SpreadAnswer): void {
@@ -59,7 +78,13 @@ function report(world: World, job: Job, name: string, taken: string, answer: Spr
     return;
   }
   world.bundles.delete(taken);
-  if (answer.kind === 'unparsable') leaveAlone(world, job, taskIdOf(name) ?? 'bundle', answer.reason);
-  if (answer.kind === 'refused')
-    rejectDrop(world, job, taskIdOf(name) ?? 'bundle', answer.reason, join(job.layout.folder('pending'), name));
+  if (answer.kind === 'missing') return;
+  if (answer.kind === 'failed')
+    return world.log.error('an array of tasks could not be spread; tried again at the next look', {
+      job: job.name,
+      error: answer.reason,
+    });
+  const id = taskIdOf(name);
+  if (answer.kind === 'unparsable' && id !== undefined) return leaveAlone(world, job, id, answer.reason);
+  rejectDrop(world, job, id ?? 'bundle', answer.reason, join(job.layout.folder('pending'), name));
 }

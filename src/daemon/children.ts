@@ -6,7 +6,7 @@ import { createFolder, isThere, moveByLink, namesIn, overwrite, publish, remove,
 import { nameProblem, taskIdOf } from '../protocol/names.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
 import { parseBundle, type Raw } from '../protocol/task.ts';
-import { type Drop, foldersHolding, readBundleText, readDrop } from '../store/tasks.ts';
+import { type Drop, foldersHolding, readBundleText, readDrop, shortened } from '../store/tasks.ts';
 import { relocate } from './intake.ts';
 import { specFrom } from './judge.ts';
 import type { Attempt } from './job.ts';
@@ -21,17 +21,22 @@ export function takeChildren(world: World, attempt: Attempt, folder: string, las
     const id = taskIdOf(name);
     if (id === undefined) continue;
     const path = join(folder, name);
-    if (isThere(`${path.slice(0, -'.json'.length)}.error.txt`)) {
+    if (isThere(complaintOf(folder, id))) {
       attempt.badChild ??= `${path} was no valid task`;
       continue;
     }
     const problem = takeChild(world, attempt, id, path, last);
-    if (problem !== undefined) refuseChild(world, attempt, id, path, problem);
+    if (problem !== undefined) refuseChild(world, attempt, id, folder, problem);
   }
 }
 
-function refuseChild(world: World, attempt: Attempt, id: string, path: string, problem: string): void {
-  overwrite(`${path.slice(0, -'.json'.length)}.error.txt`, `${problem}\n`);
+/** Where it is written why a child was refused: beside it. */
+function complaintOf(folder: string, id: string): string {
+  return join(folder, `${shortened(id)}.error.txt`);
+}
+
+function refuseChild(world: World, attempt: Attempt, id: string, folder: string, problem: string): void {
+  overwrite(complaintOf(folder, id), `${problem}\n`);
   attempt.badChild ??= problem;
   world.event({
     job: attempt.job.name,

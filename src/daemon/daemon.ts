@@ -1,6 +1,6 @@
 // The daemon: take the directory, recover, then turn until told to stop. Killed at any point it leaves a directory from
 // which the next one goes on; what runs is not its child and goes on meanwhile.
-import { SpooldError, unless } from '../errors.ts';
+import { errnoOf, SpooldError } from '../errors.ts';
 import { isThere, remove, sweepReplaced, sweepUnfinished } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { ownIdentity } from '../host/identity.ts';
@@ -148,11 +148,12 @@ function statusOf(world: World): Partial<DaemonRecord> {
 }
 
 function publish(world: World): void {
-  const written = unless(
-    ['ENOSPC', 'EROFS', 'EDQUOT', 'EIO', 'ENOENT', 'ENOTDIR'],
-    () => (world.lock.publish(statusOf(world)), true),
-  );
-  if (!written) world.log.warn('daemon.json cannot be written');
+  try {
+    world.lock.publish(statusOf(world));
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    world.log.warn('daemon.json cannot be written', { error: (error as Error).message });
+  }
 }
 
 function stop(world: World, mode: StopMode): void {
@@ -205,12 +206,22 @@ function launch(world: World): void {
       if (mayEnd(world)) return;
       world.log.error('the launcher ended and is started again', { reason });
       lookAgain(world);
-      setTimeout(() => {
-        launch(world);
-        lookAgain(world); // what was handed over meanwhile was handed to nobody
-      }, 100).unref();
+      relaunch(world, 100);
     },
   });
+}
+
+function relaunch(world: World, ms: number): void {
+  setTimeout(() => {
+    try {
+      launch(world);
+      lookAgain(world); // what was handed over meanwhile was handed to nobody
+    } catch (error) {
+      if (!(error instanceof SpooldError)) throw error;
+      world.log.error('the launcher cannot be started; tried again', errorFields(error));
+      relaunch(world, 1000); // no more processes to be had, perhaps
+    }
+  }, ms).unref();
 }
 
 /** The launcher is gone: whatever has not begun never will. */
@@ -231,8 +242,9 @@ function noteDone(world: World, dir: string): void {
 
 function reload(world: World, overrides: Partial<Config> | undefined): void {
   try {
-    world.config = { ...readConfig(world.layout), ...overrides };
-    world.owners = ownersOf(world.config);
+    const config = { ...readConfig(world.layout), ...overrides };
+    world.owners = ownersOf(config);
+    world.config = config;
     applyConfig(world);
     stirAll(world);
     world.wake.pollNow();

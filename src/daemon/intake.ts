@@ -13,15 +13,12 @@ import { heldId, isHeldName } from '../store/snapshot.ts';
 import { fileStamp, foldersHolding, readDrop, renameUnreadableNames } from '../store/tasks.ts';
 import { takeBundle } from './bundle.ts';
 import { endFamily } from './endings.ts';
-import type { Job } from './job.ts';
+import { type Job, WATCHED } from './job.ts';
 import { factsFrom, factsOf, judge, reasonOf, sameIdText } from './judge.ts';
 import { leaveAlone, lookAtRejected, readText, rejectDrop, SETTLE_MS } from './rejections.ts';
 import type { World } from './world.ts';
 
 const FRESH_MS = 2_000;
-
-/** Folders in which a person's move matters at once; what leaves succeeded/ is seen where it arrives. */
-export const WATCHED: readonly State[] = ['pending', 'running', 'failed', 'cancelled', 'skipped', 'rejected'];
 
 /** Marks the folders of a job whose mtime moved since they were read. */
 export function noticeChanges(job: Job): void {
@@ -50,18 +47,28 @@ export function noticeChanges(job: Job): void {
 export function takeIn(world: World, job: Job, deadline: number): boolean {
   for (const state of job.dirty) {
     job.dirty.delete(state);
-    readFolder(world, job, state);
+    orAgain(job, state, () => readFolder(world, job, state));
     if (monotonic() > deadline) return false;
   }
   for (const [state, names] of job.hints) {
     for (const name of names) {
       names.delete(name);
-      lookAtName(world, job, state, name);
+      orAgain(job, state, () => lookAtName(world, job, state, name));
       if (monotonic() > deadline) return false;
     }
     job.hints.delete(state);
   }
   return true;
+}
+
+/** If it fails, the folder counts as unread: the next look at it finds again what was missed. */
+function orAgain(job: Job, state: State, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    job.seen.delete(state);
+    throw error;
+  }
 }
 
 /** Turns a folder's names into hints where they disagree with what is known. */
@@ -134,6 +141,7 @@ function lookAtName(world: World, job: Job, state: State, name: string): void {
     if (state === 'running' && name.endsWith('.run')) lookAtClaim(world, job, name.slice(0, -'.run'.length));
     return;
   }
+  if (id.includes('\uFFFD')) return; // no name by which it could be found: the look at its folder gives it one
   if (state === 'rejected') return lookAtRejected(world, job, id);
   if (state === 'pending' && nameProblem(id) !== undefined) return rejectName(world, job, id);
   if (nameProblem(id) !== undefined) return;
@@ -290,7 +298,10 @@ function acceptTask(world: World, job: Job, facts: TaskFacts): void {
 export function lookAtUnfinished(world: World, job: Job): number | undefined {
   let next: number | undefined;
   for (const [id, { since }] of job.unfinished) {
-    if (monotonic() - since >= SETTLE_MS) relocate(world, job, id);
+    if (monotonic() - since >= SETTLE_MS) {
+      if (isThere(job.layout.task('pending', id))) relocate(world, job, id);
+      else job.unfinished.delete(id);
+    }
     const after = job.unfinished.get(id);
     if (after !== undefined) next = Math.min(next ?? Number.POSITIVE_INFINITY, after.since + SETTLE_MS);
   }

@@ -24,9 +24,9 @@ export function readSettings(world: World, job: Job): void {
 
 function readJobFile(world: World, job: Job, stamp: string | undefined): void {
   const before = job.damage;
+  const read = readDrop(job.layout.settings, world.owners);
   job.settingsStamp = stamp;
   job.damage = undefined;
-  const read = readDrop(job.layout.settings, world.owners);
   if (read.kind === 'missing') job.settings = NO_JOB_SETTINGS;
   else if (read.kind === 'json') {
     const parsed = parseJob(read.value);

@@ -1,7 +1,7 @@
 // What the daemon keeps of one job: its settings, the graph of its tasks, its live attempts, and what has been seen of
 // its folders. All of it can be rebuilt from the disk; nothing here is truth.
 import { statSync } from 'node:fs';
-import { unless } from '../errors.ts';
+import { errnoOf, unless } from '../errors.ts';
 import { isThere } from '../host/atomic.ts';
 import type { JobLayout } from '../protocol/layout.ts';
 import { NO_JOB_SETTINGS, type JobSettings } from '../protocol/job.ts';
@@ -12,6 +12,9 @@ import { type Cause, JobGraph, type NodeState, type TaskFacts } from '../schedul
 import type { Queued } from '../scheduler/order.ts';
 import type { Candidate } from '../scheduler/plan.ts';
 import type { Ending, Run } from '../store/runs.ts';
+
+/** Folders in which a person's move matters at once; what leaves succeeded/ is seen where it arrives. */
+export const WATCHED: readonly State[] = ['pending', 'running', 'failed', 'cancelled', 'skipped', 'rejected'];
 
 /** An attempt whose claim stands. */
 export interface Attempt {
@@ -94,6 +97,8 @@ export class Job implements Candidate {
 
   /** Has the next tick look at this job. */
   readonly stir: () => void;
+  /** Forgotten by the daemon: its name may be another's by now. */
+  isGone = false;
 
   private readonly allAttempts: Set<Attempt>;
 
@@ -102,7 +107,9 @@ export class Job implements Candidate {
     this.name = name;
     this.layout = layout;
     this.allAttempts = attempts;
-    this.stir = () => active.add(this);
+    this.stir = () => {
+      if (!this.isGone) active.add(this);
+    };
     this.inode = String(statSync(layout.root, { bigint: true }).ino);
     this.graph = new JobGraph((id) => isThere(layout.task('succeeded', id)));
   }
@@ -133,10 +140,15 @@ export class Job implements Candidate {
     return said === 'none' ? Number.POSITIVE_INFINITY : said;
   }
 
-  /** False if its folder was removed, or is another one of the same name by now. */
+  /** False if its folder was removed, or is another one of the same name by now; true where that cannot be told. */
   stillThere(): boolean {
-    const stat = unless('ENOTDIR', () => statSync(this.layout.root, { bigint: true, throwIfNoEntry: false }));
-    return stat !== undefined && String(stat.ino) === this.inode;
+    try {
+      const stat = unless('ENOTDIR', () => statSync(this.layout.root, { bigint: true, throwIfNoEntry: false }));
+      return stat !== undefined && String(stat.ino) === this.inode;
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+      return true;
+    }
   }
 
   /** The graph learns of a task, or of another text of one it knew. */
@@ -144,6 +156,12 @@ export class Job implements Candidate {
     const lower = facts.id.toLowerCase();
     if (facts.id !== lower) this.capitals.set(lower, facts.id);
     this.graph.put(facts, state, cause);
+    if (this.capitals.size > 2 * this.graph.size + 1000) this.forgetCapitals();
+  }
+
+  /** Of what has succeeded, or is gone. */
+  private forgetCapitals(): void {
+    for (const [lower, id] of this.capitals) if (this.graph.get(id) === undefined) this.capitals.delete(lower);
   }
 
   /** A file of this name in this folder is to be looked at. */

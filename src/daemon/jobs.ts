@@ -1,6 +1,6 @@
 // Which jobs there are. A job is its folder's inode, not its name: one that was removed and made again is another.
 import { statSync } from 'node:fs';
-import { unless } from '../errors.ts';
+import { errnoOf, unless } from '../errors.ts';
 import { createFolder, namesIn, sweepUnfinished } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import { isName, nameProblem } from '../protocol/names.ts';
@@ -15,7 +15,22 @@ export function findJobs(world: World): void {
   const names = namesIn(world.layout.jobs).filter((name) => !name.startsWith('.'));
   const present = new Set(names);
   for (const job of world.jobs.values()) if (!present.has(job.name)) forgetJob(world, job);
-  for (const name of names) if (!world.jobs.has(name)) addJob(world, name);
+  for (const name of names) if (!world.jobs.has(name)) takeUp(world, name);
+}
+
+/** A job whose folder cannot be written to, or goes while we look, is looked at again; the others go on. */
+function takeUp(world: World, name: string): void {
+  try {
+    addJob(world, name);
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    world.log.error('a job cannot be taken up; tried again at the next look', {
+      job: name,
+      error: (error as Error).message,
+    });
+    const job = world.jobs.get(name);
+    if (job !== undefined) leave(world, job);
+  }
 }
 
 function addJob(world: World, name: string): void {
@@ -51,17 +66,22 @@ function twinOf(world: World, name: string): string | undefined {
 
 /** A job's folder is gone, or is another one now: what runs in it is ended. */
 export function forgetJob(world: World, job: Job): void {
+  for (const attempt of job.attempts.values()) addStray(world, job.name, attempt.run.layout.root);
+  leave(world, job);
+  world.event({ job: job.name, event: 'job_gone' });
+  world.wake.topChanged = true;
+  world.wake.now();
+}
+
+function leave(world: World, job: Job): void {
+  job.isGone = true;
   for (const attempt of [...job.attempts.values()]) {
     world.looks.delete(attempt);
     job.end(attempt);
-    addStray(world, job.name, attempt.run.layout.root);
   }
   world.wake.forgetJob(job);
   world.jobs.delete(job.name);
   world.active.delete(job);
   world.dues.delete(job);
   world.settling.delete(job);
-  world.event({ job: job.name, event: 'job_gone' });
-  world.wake.topChanged = true;
-  world.wake.now();
 }

@@ -6,7 +6,7 @@ import type { Layout } from '../protocol/layout.ts';
 
 /** Reads the settings; none are the defaults. Errors: CONFIG_INVALID, with every problem and its line. */
 export function readConfig(layout: Layout): Config {
-  const text = unless('ENOENT', () => readFileSync(layout.config, 'utf8'));
+  const text = readText(layout.config);
   if (text === undefined) return DEFAULT_CONFIG;
   const parsed = parseConfig(text, layout.config);
   if (parsed.ok) return parsed.config;
@@ -14,6 +14,18 @@ export function readConfig(layout: Layout): Config {
     path: layout.config,
     hint: 'Every setting is described in config.example.yaml; spoold schema config prints the schema.',
   });
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return unless('ENOENT', () => readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new SpooldError('CONFIG_INVALID', `${path} cannot be read: ${(error as Error).message}`, {
+      path,
+      cause: error,
+      hint: "It must be a file that the daemon's user may read.",
+    });
+  }
 }
 
 /** User ids whose files are run: the daemon's own, and those that `allowed_owners` names. */

@@ -2,8 +2,8 @@
 // the result names, the claim unlinked. A crash after any of them is finished by the next look: without a result the
 // attempt is judged again from its facts, with one the move is made again.
 import { errnoOf } from '../errors.ts';
-import { ensureFolder, isThere, moveByLink } from '../host/atomic.ts';
-import { wallClock } from '../host/clock.ts';
+import { createFolder, isThere, moveByLink } from '../host/atomic.ts';
+import { monotonic, wallClock } from '../host/clock.ts';
 import { TICKS_PER_SECOND } from '../host/identity.ts';
 import { type AttemptResult, type Destination, describeExit, type Reason } from '../protocol/result.ts';
 import type { LastWord } from '../protocol/pid-file.ts';
@@ -38,10 +38,13 @@ interface Verdict {
   failed: boolean;
 }
 
+/** One that could not be settled is looked at again after this, in ms. */
+const SETTLE_AGAIN_MS = 1_000;
+
 /** How often in a row a task may be lost and tried again without a price. */
 const MAX_LOST_IN_A_ROW = 3;
 
-/** Writes down how an attempt ended and moves its task there. A disk too full for it is tried again at the next look. */
+/** Writes down how an attempt ended and moves its task there. A disk too full for it is tried again. */
 export function settle(world: World, attempt: Attempt, end: End): void {
   try {
     if (closeDrops(attempt.run.layout)) takeChildren(world, attempt, attempt.run.layout.closed, true);
@@ -51,7 +54,8 @@ export function settle(world: World, attempt: Attempt, end: End): void {
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     if (!isThere(attempt.run.layout.root)) return giveBack(world, attempt); // removed by hand: nothing can be written of it
-    world.log.error('an attempt could not be settled; tried again at the next look', {
+    attempt.nextLook = monotonic() + SETTLE_AGAIN_MS;
+    world.log.error('an attempt could not be settled; tried again', {
       job: attempt.job.name,
       task: attempt.id,
       error: (error as Error).message,
@@ -106,7 +110,7 @@ function moveTo(world: World, attempt: Attempt, to: Destination): boolean {
   const target = job.layout.task(to, id);
   let moved = moveByLink(from, target);
   if (moved === 'no folder') {
-    ensureFolder(job.layout.folder(to));
+    createFolder(job.layout.folder(to));
     moved = moveByLink(from, target);
   } else if (moved === 'exists') {
     rejectDrop(world, job, id, sameIdText(job, id, 'running', target), target);

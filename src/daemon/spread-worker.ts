@@ -2,7 +2,7 @@
 // task under its id. Half of it done by a crash is done again: what is there with equal content is left alone.
 import { isDeepStrictEqual } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
-import { SpooldError } from '../errors.ts';
+import { errnoOf, SpooldError } from '../errors.ts';
 import { isThere, moveIfFree, publish } from '../host/atomic.ts';
 import { JobLayout } from '../protocol/layout.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
@@ -57,10 +57,18 @@ function publishTask(task: BundledTask): string | undefined {
   );
 }
 
+/** Trouble of this host, and no fault of the file. */
+const EXHAUSTED: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM']);
+
+function answerTo(error: unknown): SpreadAnswer {
+  const code = errnoOf(error) ?? '';
+  if (code === 'ENOENT') return { kind: 'missing' };
+  const reason = error instanceof SpooldError ? error.message : `${order.path}: ${(error as Error).message}`;
+  return { kind: EXHAUSTED.has(code) ? 'failed' : 'refused', reason };
+}
+
 try {
   parentPort?.postMessage(spread());
 } catch (error) {
-  const gone = (error as NodeJS.ErrnoException).code === 'ENOENT';
-  const reason = error instanceof SpooldError ? error.message : `${order.path}: ${(error as Error).message}`;
-  parentPort?.postMessage((gone ? { kind: 'missing' } : { kind: 'refused', reason }) satisfies SpreadAnswer);
+  parentPort?.postMessage(answerTo(error));
 }

@@ -37,7 +37,7 @@ export class GroupSync {
     world.unsynced = false;
     try {
       await world.launcher.sync();
-      for (const action of actions) action();
+      for (const action of actions) this.perform(action);
     } catch (error) {
       world.log.warn('a sync failed; tried again', { error: (error as Error).message });
       for (const action of actions) world.afterSync(action);
@@ -45,5 +45,14 @@ export class GroupSync {
     this.notBefore = monotonic() + PAUSE_MS;
     this.underWay = undefined;
     world.wake.now();
+  }
+
+  /** What cannot be cleared away stays, and keeps nothing else. */
+  private perform(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.world.log.warn('something could not be done after a sync', { error: (error as Error).message });
+    }
   }
 }

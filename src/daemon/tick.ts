@@ -24,17 +24,17 @@ const SLICE_MS = 25;
 const CORES = availableParallelism();
 /** What a start cannot do anything about: nothing new is started until the next look. */
 const EXHAUSTED: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EMFILE', 'ENFILE']);
-/** A task that could not be started for trouble with the disk is tried again after this, in ms. */
+/** What failed for trouble with the disk is tried again after this, in ms. */
 const TROUBLE_AGAIN_MS = 1_000;
 
 /** One turn. Gives the monotonic ms until which nothing is to be done unless a hint comes. */
 export function tick(world: World): number {
   world.forgetProcesses();
-  if (world.wake.topChanged) readTop(world);
+  if (world.wake.topChanged) spared(world, 'the folder of jobs', () => readTop(world));
   if (world.wake.takePoll()) lookAround(world);
   const allTaken = takeEverythingIn(world);
   lookAtAttempts(world);
-  endStrays(world);
+  spared(world, 'what attempts have left', () => endStrays(world));
   for (const job of world.active) guarded(world, job, () => reconcile(world, job));
   startWhatMay(world);
   flush(world);
@@ -47,13 +47,15 @@ function lookAtAttempts(world: World): void {
   for (const attempt of world.attempts) if (attempt.nextLook <= now) world.looks.add(attempt);
   const looks = [...world.looks];
   world.looks.clear();
-  for (const attempt of looks) guarded(world, attempt.job, () => lookAt(world, attempt));
+  for (const attempt of looks) {
+    if (!guarded(world, attempt.job, () => lookAt(world, attempt))) attempt.nextLook = now + TROUBLE_AGAIN_MS;
+  }
 }
 
 /** The truth, at every poll: all that a hint could have told is looked for. */
 function lookAround(world: World): void {
-  readTop(world);
-  holdWhileDiskIsLow(world);
+  spared(world, 'the folder of jobs', () => readTop(world));
+  spared(world, 'the room on the disk', () => holdWhileDiskIsLow(world));
   void sampleMemory(world);
   for (const job of [...world.jobs.values()]) {
     guarded(world, job, () => {
@@ -91,6 +93,7 @@ function takeEverythingIn(world: World): boolean {
   for (const job of world.active) {
     guarded(world, job, () => {
       if (job.settingsDue) lookAtSettings(world, job);
+      if (job.isGone) return;
       const done = takeIn(world, job, deadline);
       job.loaded ||= done;
       all &&= done;
@@ -145,7 +148,7 @@ function reconcile(world: World, job: Job): void {
           reason: what,
           by: 'daemon',
         });
-      } else relocate(world, job, id);
+      } else relocate(world, job, id, isThere(job.layout.task('skipped', id)) ? 'skipped' : undefined);
     }
   }
 }
@@ -199,7 +202,8 @@ function nextDue(world: World): number {
     due = Math.min(due, monotonic() + at - wallClock());
   }
   for (const job of world.settling) {
-    const next = lookAtUnfinished(world, job);
+    let next: number | undefined = monotonic() + TROUBLE_AGAIN_MS;
+    guarded(world, job, () => (next = lookAtUnfinished(world, job)));
     if (next === undefined) world.settling.delete(job);
     else due = Math.min(due, next);
   }
@@ -210,7 +214,7 @@ function nextDue(world: World): number {
 /** Nothing is started on a disk that is nearly full: a task's output would be lost with the daemon's own files. */
 function holdWhileDiskIsLow(world: World): void {
   const { bytes, inodes } = world.config.minFree;
-  const disk = unless(['ENOSYS', 'EACCES'], () => statfsSync(world.layout.root));
+  const disk = unless(['ENOSYS', 'EACCES', 'ENOENT'], () => statfsSync(world.layout.root));
   if (disk === undefined) return;
   const free = disk.bavail * disk.bsize;
   const low =
@@ -237,6 +241,16 @@ function writeSummary(world: World, job: Job): void {
 /** `stop --kill`: all that runs is ended, and goes back to pending. */
 export function endAll(world: World): void {
   for (const attempt of world.attempts) beginEnding(world, attempt, 'stopped', 'spoold stop --kill');
+}
+
+/** Trouble that is no job's: as below. What is no answer of the system is a bug, and ends the daemon. */
+function spared(world: World, what: string, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    world.log.error('trouble; tried again at the next look', { what, error: (error as Error).message });
+  }
 }
 
 /** Trouble in one job is that job's: said, and tried again at the next look. The daemon goes on. */

@@ -7,9 +7,8 @@ import { errnoOf, unless } from '../errors.ts';
 import { monotonic } from '../host/clock.ts';
 import { taskIdOf } from '../protocol/names.ts';
 import type { State } from '../protocol/states.ts';
-import { WATCHED } from './intake.ts';
-import type { Attempt, Job } from './job.ts';
-import type { World } from './world.ts';
+import { type Attempt, type Job, WATCHED } from './job.ts';
+import type { Waker, World } from './world.ts';
 
 interface Watch {
   watcher: FSWatcher;
@@ -21,7 +20,7 @@ const LAG_MS = 200;
 /** How long hints that are most likely echoes are gathered. */
 const SOON_MS = 20;
 
-export class Wake {
+export class Wake implements Waker {
   private readonly world: World;
   private readonly watches = new Map<Job, Map<string, Watch>>();
   private readonly attempts = new Map<Attempt, FSWatcher[]>();

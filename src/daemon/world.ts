@@ -11,7 +11,26 @@ import { LineLog } from '../store/events.ts';
 import type { Lock } from '../store/lock.ts';
 import type { Attempt, Job } from './job.ts';
 import type { Log } from './log.ts';
-import type { Wake } from './wake.ts';
+
+/** What ends the daemon's wait, as far as the steps of a turn use it (wake.ts). */
+export interface Waker {
+  /** The folder of jobs, or the settings at the top, may have changed. */
+  topChanged: boolean;
+  /** Ends the wait. */
+  now(): void;
+  /** Has the next turn look at everything. */
+  pollNow(): void;
+  /** True if a full look is due. */
+  takePoll(): boolean;
+  watchJob(job: Job): void;
+  forgetJob(job: Job): void;
+  watchAttempt(attempt: Attempt): void;
+  forgetEnded(): void;
+  watchTop(): void;
+  /** Waits for a hint, but not past `until` (monotonic ms) or the next full look. */
+  sleep(until: number): Promise<void>;
+  close(): void;
+}
 
 /** How the daemon is to stop: leave what runs, wait for it, or end it. */
 export type StopMode = 'now' | 'drain' | 'kill';
@@ -45,7 +64,7 @@ export class World {
   /** umask of tasks: the one the daemon was started with. */
   readonly taskUmask: number;
   launcher!: Launcher;
-  wake!: Wake;
+  wake!: Waker;
   config: Config;
   /** Users whose files are run. */
   owners: ReadonlySet<number>;

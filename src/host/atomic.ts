@@ -36,12 +36,17 @@ export function unfinishedName(hint = 'new'): string {
   return `.${hint}-${processTag}-${counter.toString(36)}`;
 }
 
+/** A disk that is nearly full takes a part of it without an error: the rest is what fails. */
+function writeAll(fd: number, content: Content): void {
+  let bytes = typeof content === 'string' ? Buffer.from(content) : content;
+  while (bytes.length > 0) bytes = bytes.subarray(writeSync(fd, bytes));
+}
+
 function writeNew(path: string, content: Content, sync: boolean, mode?: number): void {
   const fd = openSync(path, 'wx', mode ?? 0o666);
   try {
     if (mode !== undefined) fchmodSync(fd, mode);
-    let bytes = typeof content === 'string' ? Buffer.from(content) : content;
-    while (bytes.length > 0) bytes = bytes.subarray(writeSync(fd, bytes));
+    writeAll(fd, content);
     if (sync) fsyncSync(fd);
   } catch (error) {
     closeSync(fd);
@@ -104,8 +109,7 @@ export function replaceDurably(path: string, content: string): void {
 export function overwrite(path: string, content: Content): void {
   const fd = openSync(path, 'w');
   try {
-    const bytes = typeof content === 'string' ? Buffer.from(content) : content;
-    writeSync(fd, bytes);
+    writeAll(fd, content);
   } finally {
     closeSync(fd);
   }

@@ -1,4 +1,4 @@
-// result.json, written once by the daemon when an attempt is settled (docs/protocol.md, section 6), and what an exit
+// result.json, written once by the daemon when an attempt is settled (docs/protocol.md, section 8), and what an exit
 // status means. A file that is incomplete or wrong counts as absent: the attempt is then settled again from its facts.
 
 export const OUTCOMES = ['succeeded', 'failed', 'cancelled'] as const;

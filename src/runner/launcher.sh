@@ -29,30 +29,41 @@ case $dialect in
   *) env --default-signal=INT,QUIT true 2>/dev/null && defaults='env --default-signal=INT,QUIT' || defaults= ;;
 esac
 
+# What every attempt goes through is in this one function: to bash, a call costs as much as dozens of commands, for it
+# copies what it calls. What few attempts need is kept out of it for the same reason. Between the wait and the end there
+# is no loop, nor anything else that lets bash file the job away: its table of the dead is half a megabyte.
 runner() {
   command='' stop='' likely='' hits=0
   trap 'forward HUP 129' HUP; trap 'forward INT 130' INT; trap 'forward QUIT 131' QUIT; trap 'forward TERM 143' TERM
   trap 'hits=$((hits + 1))' USR1 USR2 PIPE ALRM
-  if cd "./$1" && begin "$2"; then
-    await && last_word
+
+  # Claims the attempt and starts its command; runs nothing if anything is not as it should be.
+  if cd "./$1" && case $dialect in
+    bash) mapfile -t -d ' ' -s 21 -n 1 start </proc/self/stat && pid=$BASHPID ;;
+    *) read -r pid _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ start _ </proc/self/stat ;;
+  esac && set -C && printf '%s\n' "$pid $start $host $2" >pid && printf '' >output.log; then
+    case $dialect in
+      bash) set -m; . ./run >>output.log 2>&1 & ;;
+      *) setsid $defaults sh ./run >>output.log 2>&1 & ;;
+    esac
+    command=$!
+    [ -z "$stop" ] || forward "$stop" "$likely"
+
+    first=$hits
+    wait "$command"
+    status=$?
+    [ "$status" -le 128 ] || await_again
+    # Fields 16 and 17: the CPU time of the children that were waited for.
+    case $dialect in
+      bash) mapfile -t -d ' ' -s 15 -n 2 times </proc/self/stat && ticks=$((times[0] + times[1])) ;;
+      *) read -r _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ user system _ </proc/self/stat && ticks=$((user + system)) ;;
+    esac
+    # Whatever of its group is left has ended before the last word is said; without a status, none is.
+    ! kill -0 "-$command" || end_group
+    [ -z "$status" ] || [ ! -f pid ] || printf 'exited %s %s .\n' "$status" "$ticks" >>pid || insist
   fi
   printf 'done %s\n' "$1"
   exit 0
-}
-
-# Claims the attempt and starts its command; fails, having run nothing, if anything is not as it should be.
-begin() {
-  read -r pid _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ start _ </proc/self/stat || return
-  set -C
-  printf '%s\n' "$pid $start $host $1" >pid || return
-  printf '' >output.log || return
-  case $dialect in
-    bash) set -m; . ./run >>output.log 2>&1 & ;;
-    *) setsid $defaults sh ./run >>output.log 2>&1 & ;;
-  esac
-  command=$!
-  [ -z "$stop" ] || forward "$stop" "$likely"
-  return 0
 }
 
 # To the command's group; singly while a `setsid` has not made the group yet. (Every shell takes `kill -TERM -123`; few take `--`.)
@@ -63,47 +74,29 @@ forward() {
   kill -CONT "-$command"
 }
 
-# Sets `status` and `ticks`, and leaves nothing of the command's group; fails if the status is lost.
-await() {
-  await_status
-  # Fields 16 and 17: the CPU time of the children that were waited for.
-  read -r _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ user system _ </proc/self/stat
-  ticks=$((user + system))
-  if kill -0 "-$command"; then
-    kill -TERM "-$command"
-    kill -CONT "-$command"
-    patience 20 || kill -KILL "-$command"
-    patience 10
-  fi
-  [ -n "$status" ]
-}
-
 # A signal cuts a wait short, in bash the next one too, with a status above 128 that is not the command's; by then the
-# command may have been reaped, and its true status kept for whoever asks again. So a status above 128 counts when two
-# waits give it and no signal came since before the first. Elsewhere than in bash, a status that was given once may be
-# forgotten: 127, and the one before was the true one.
-await_status() {
+# command may have been reaped, and its true status kept for whoever asks again. And bash takes a stopped command for an
+# ended one. (Its `wait -f` does not, but never returns if a signal came while it was reaping: it burns a processor.) So a
+# status above 128 counts when two waits give it, no signal came since before the first, and the command is gone.
+# Elsewhere than in bash, a status that was given once may be forgotten: 127, and the one before was the true one.
+# Without any, `status` is left empty.
+await_again() {
   before='' quiet=''
   while :; do
-    start=$hits
-    # Without -f, bash takes a stopped command for an ended one.
-    case $dialect in
-      bash) wait -f "$command" ;;
-      *) wait "$command" ;;
-    esac
-    status=$?
-    if [ "$status" -le 128 ]; then
-      [ "$dialect$status" != posix127 ] || status=${before:-127}
+    if [ "$status $hits" = "$before $quiet" ]; then
+      kill -0 "$command" || return 0
+      command -p sleep 1 # it is stopped
+    elif ! kill -0 "$command" && is_lost; then
+      status=$likely
       return 0
     fi
-    if ! kill -0 "$command"; then
-      [ "$status $hits" != "$before $quiet" ] || return 0
-      if is_lost; then
-        status=$likely
-        return 0
-      fi
+    before=$status quiet=$first first=$hits
+    wait "$command"
+    status=$?
+    if [ "$status" -le 128 ]; then
+      [ "$dialect$status" != posix127 ] || status=$before
+      return 0
     fi
-    before=$status quiet=$start
   done
 }
 
@@ -111,6 +104,14 @@ await_status() {
 # wait for ever. What was forwarded then most likely ended the command; if nothing was, nobody knows.
 is_lost() {
   [ "$dialect" = bash ] && [ "$hits" -gt 0 ] && [ "$(jobs -rp)" = "$command" ]
+}
+
+# Leaves nothing of the command's group.
+end_group() {
+  kill -TERM "-$command"
+  kill -CONT "-$command"
+  patience 20 || kill -KILL "-$command"
+  patience 10
 }
 
 # Waits at most $1 tenths of a second for the command's group to end.
@@ -138,14 +139,11 @@ group_lives() {
   return 1
 }
 
-# Tried until it fits, or nobody is left to read it. A second try begins a line of its own: what got through of
+# The last word again, until it fits, or nobody is left to read it. It begins a line of its own: what got through of
 # the first one lacks its closing full stop, so it never passes for a last word.
-last_word() {
-  before=''
-  while [ -f pid ]; do
-    printf "$before"'exited %s %s .\n' "$status" "$ticks" >>pid && break
-    before='\n'
-    command -p sleep 1
+insist() {
+  while command -p sleep 1 && [ -f pid ]; do
+    ! printf '\nexited %s %s .\n' "$status" "$ticks" >>pid || return 0
   done
 }
 
@@ -160,9 +158,10 @@ while read -r order argument inode <&3; do
     run) runner "$argument" "$inode" 3<&- & ;;
     sync) flush "$argument" 3<&- & ;;
   esac
-  # bash would remember how each has ended, and copy that at every fork; others keep zombies until they look.
+  # bash would remember each and how it ended, and copy that at every fork (if told `disown PID`, it takes half a
+  # megabyte to remember that); others keep zombies until they look.
   case $dialect in
-    bash) disown "$!" ;;
+    bash) disown -a ;;
     *) jobs >/dev/null ;;
   esac
 done

@@ -1,4 +1,4 @@
-// The table by which every claim is judged, at start and at every poll (docs/protocol.md, "A look"). Facts in, one word
+// The table by which every claim is judged, at start and at every poll (docs/protocol.md, section 7). Facts in, one word
 // out; the first row that holds decides. A crash anywhere leaves facts that some row fits.
 
 export interface AttemptFacts {
@@ -8,7 +8,7 @@ export interface AttemptFacts {
   isVoid: boolean;
   /** `run` is there: it may have been handed to the launcher. */
   hasScript: boolean;
-  /** It was handed over on another boot of this host, or so long ago that it should have begun; or its launcher is gone. */
+  /** It was handed over so long ago that it should have begun, or by an earlier daemon, or to a launcher that is gone. */
   isOverdue: boolean;
   /** A whole file `ending`. */
   isEnding: boolean;

@@ -3,7 +3,7 @@
 // space and excludes the runner as the runner excludes it.
 import { lstatSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { unless } from '../errors.ts';
+import { errnoOf, unless } from '../errors.ts';
 import {
   claimLink,
   createFolder,
@@ -41,7 +41,7 @@ export function createRun(job: JobLayout, id: string, from: number): Run {
 export function discardRun(run: RunLayout): void {
   for (const file of [run.script, run.stdin]) remove(file);
   removeEmptyFolder(run.pending);
-  unless(['ENOTEMPTY', 'EEXIST'], () => removeEmptyFolder(run.root));
+  removeEmptyFolder(run.root);
 }
 
 /** Claims a task for an attempt. False if another claim stands. */
@@ -74,20 +74,22 @@ function inodeOf(layout: RunLayout): string {
 
 /** What the file `ending` says: why the attempt is being ended, written before anything is signalled. */
 export interface Ending {
-  reason: 'timeout' | 'cancelled' | 'deleted' | 'stopped' | 'bad_child' | 'moved';
+  reason: 'timeout' | 'cancelled' | 'deleted' | 'stopped' | 'moved';
   /** In words, for the result. */
   message: string;
   /** Milliseconds since 1970. */
   at: number;
 }
 
+/** False if the disk does not take it: what follows must not wait for that. */
 export function writeEnding(run: RunLayout, ending: Ending): boolean {
-  return (
-    unless(
-      ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'ENOENT'],
-      () => (overwrite(run.ending, `${JSON.stringify(ending)}\n`), true),
-    ) ?? false
-  );
+  try {
+    overwrite(run.ending, `${JSON.stringify(ending)}\n`);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return false;
+  }
 }
 
 export function readEnding(run: RunLayout): Ending | undefined {
@@ -178,6 +180,7 @@ export function thinRun(run: RunLayout): void {
  * away. True if there is something in the closed one to take in.
  */
 export function closeDrops(run: RunLayout): boolean {
-  if (removeEmptyFolder(run.pending) === 'occupied') renameFolder(run.pending, run.closed);
+  const pending = unless('ENOTDIR', () => removeEmptyFolder(run.pending)); // it may have been made a file
+  if (pending === 'occupied') renameFolder(run.pending, run.closed);
   return isThere(run.closed);
 }

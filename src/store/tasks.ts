@@ -4,7 +4,7 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync, type Stats } from 'node:fs';
 import { errnoOf, SpooldError, unless } from '../errors.ts';
 import {
-  ensureFolder,
+  createFolder,
   isThere,
   type Moved,
   moveIfFree,
@@ -95,6 +95,7 @@ function parseDrop(bytes: Buffer, stamp: string, stat: Stats): Drop {
 function unopenable(path: string, error: unknown): Drop {
   const code = errnoOf(error);
   if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing' };
+  if (code === 'EMFILE' || code === 'ENFILE' || code === 'ENOMEM') throw error; // that is our trouble, not the file's
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return { kind: 'missing' };
   const stamp = stampOf(stat);
@@ -154,7 +155,7 @@ export function foldersHolding(job: JobLayout, id: string): State[] {
  * written first. A name that is taken gets a number: `x.2.json`. Gives the name it has there, without `.json`.
  */
 export function reject(job: JobLayout, from: string, name: string, reason: string): string | undefined {
-  ensureFolder(job.folder('rejected'));
+  createFolder(job.folder('rejected'));
   const target = freeRejectedName(job, name);
   overwrite(job.rejection(target), reason.endsWith('\n') ? reason : `${reason}\n`);
   if (moveIfFree(from, job.task('rejected', target)) === 'moved') return target;
@@ -164,9 +165,17 @@ export function reject(job: JobLayout, from: string, name: string, reason: strin
 
 /** A name that nothing in rejected/ has yet: `x`, `x.2`, `x.3`, … */
 export function freeRejectedName(job: JobLayout, name: string): string {
-  let target = name;
-  for (let n = 2; isThere(job.task('rejected', target)); n++) target = `${name}.${n}`;
+  const short = shortened(name);
+  let target = short;
+  for (let n = 2; isThere(job.task('rejected', target)); n++) target = `${short}.${n}`;
   return target;
+}
+
+/** The beginning of a name that leaves room for a number and `.error.txt`: file systems take 255 bytes. */
+export function shortened(name: string): string {
+  let short = name.slice(0, 200);
+  while (Buffer.byteLength(short) > 200) short = short.slice(0, -1);
+  return short.replace(/[\uD800-\uDBFF]$/, '');
 }
 
 /** Drops whose names are not UTF-8 cannot be addressed by text: they are renamed, so that they can be rejected. Gives the new names. */
@@ -175,7 +184,8 @@ export function renameUnreadableNames(folder: string): string[] {
   for (const bytes of readdirSync(folder, { encoding: 'buffer' })) {
     const text = bytes.toString('utf8');
     if (!text.includes('\uFFFD') || !text.endsWith('.json') || text.startsWith('.')) continue;
-    const name = `not-utf8-${text.replaceAll(/[^A-Za-z0-9._=+@:-]/g, '_')}`;
+    const stem = shortened(text.slice(0, -'.json'.length));
+    const name = `not-utf8-${stem.replaceAll(/[^A-Za-z0-9._=+@:-]/g, '_')}.json`;
     if (renameUnreadable(folder, bytes, name)) renamed.push(name);
   }
   return renamed;
@@ -183,7 +193,7 @@ export function renameUnreadableNames(folder: string): string[] {
 
 /** Moves a waiting task into skipped/, its cause written first. */
 export function skip(job: JobLayout, id: string, reason: string): Moved {
-  ensureFolder(job.folder('skipped'));
+  createFolder(job.folder('skipped'));
   overwrite(job.reason(id), reason);
   const moved = moveIfFree(job.task('pending', id), job.task('skipped', id));
   if (moved === 'missing') remove(job.reason(id));

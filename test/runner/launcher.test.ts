@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { linkSync, readFileSync, readlinkSync, readdirSync, statSync } from 'node:fs';
 import { test } from 'node:test';
+import { unless } from '../../src/errors.ts';
 import { livenessOf, parseIdentity, readProcess, signalProcess } from '../../src/host/identity.ts';
 import { launcherEnvironment } from '../../src/runner/launcher.ts';
 import { shellArgv } from '../../src/runner/script.ts';
@@ -29,8 +30,17 @@ async function untilEnded(pid: number): Promise<void> {
 
 /** The runner of an attempt whose command has begun, as something that can be signalled. */
 async function runnerOf(attempt: Attempt): Promise<{ pid: number; startTicks: number }> {
-  const look = () => (attempt.log === '' ? undefined : attempt.runner);
-  return await waitUntil('a runner whose command has written', look, () => attempt.read('pid'));
+  const look = () => (attempt.log === '' || !waitsForItsChild(attempt.runner?.pid) ? undefined : attempt.runner);
+  return await waitUntil('a runner that waits for its command, which has written', look, () => attempt.read('pid'));
+}
+
+/**
+ * True if a shell has gone to sleep until a child ends. A signal that comes a moment before, while it is on its way into
+ * `wait`, is noted and acted on only when something else wakes it: bash and dash look for signals first, then sleep.
+ */
+function waitsForItsChild(pid: number | undefined): boolean {
+  const where = pid === undefined ? undefined : unless('ENOENT', () => readFileSync(`/proc/${pid}/wchan`, 'latin1'));
+  return where !== undefined && /^(do_wait|sigsuspend|0$)/.test(where); // 0: the kernel does not tell
 }
 
 /** A command that says `ready` and stays for a minute. */
@@ -82,7 +92,7 @@ withEach('TERM to the runner ends the whole group of its command, and is recorde
 });
 
 withEach('signals to the runner do not hide the true status of a command that survives them', async (served) => {
-  const handling = served.start(['sh', '-c', "trap 'echo caught' TERM; echo ready; sleep 60 & wait; exit 9"]);
+  const handling = served.start(['sh', '-c', "trap 'echo caught' TERM; sleep 60 & echo ready; wait; exit 9"]);
   signalProcess(await runnerOf(handling), 'SIGTERM');
   assert.equal(await handling.status(), 9);
   assert.match(handling.log, /caught/);

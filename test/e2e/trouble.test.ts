@@ -1,0 +1,162 @@
+// What goes wrong under the daemon's hands: it neither stops, nor turns without a pause, nor keeps others from running.
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { isThere, Place } from '../helpers/place.ts';
+import { waitUntil } from '../helpers/wait-until.ts';
+
+/** CPU time that the place's daemon uses in a second, in hundredths of it. */
+async function busyness(place: Place): Promise<number> {
+  const ticks = (): number => {
+    const stat = readFileSync(`/proc/${place.daemon?.pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return Number(fields[11]) + Number(fields[12]);
+  };
+  const used = ticks();
+  await pause(1000);
+  return ticks() - used;
+}
+
+describe('trouble', { concurrency: true }, () => {
+  const place = new Place({ config: 'poll_interval: 1\n' });
+  before(() => place.start());
+  after(() => place.close());
+
+  it('a link that stands for a claim and cannot be removed does not stop the daemon', async () => {
+    mkdirSync(place.at('jobs', '.odd', 'running', 'x.run', 'y'), { recursive: true });
+    renameSync(place.at('jobs', '.odd'), place.at('jobs', 'odd'));
+    await place.job('beside-odd').drop('good', { shell: 'echo good' }).comesTo('succeeded', 'good');
+    assert.equal(place.daemon?.exitCode, null);
+    rmSync(place.at('jobs', 'odd'), { recursive: true });
+  });
+
+  it('what an attempt left and cannot be cleared away holds up nothing that waits for a sync', async () => {
+    const job = place.job('uncleared');
+    job.drop('odd', { shell: 'mkdir "$SPOOLD_RUN_DIR/stdin"' });
+    await job.comesTo('succeeded', 'odd');
+    job.drop('careful', { shell: 'echo careful', on_lost: 'fail' });
+    await job.comesTo('succeeded', 'careful');
+  });
+
+  it('an array that a power cut emptied while it was spread is rejected', async () => {
+    const job = place.job('cut');
+    job.drop('good', { shell: 'true' });
+    await job.comesTo('succeeded', 'good');
+    job.write('pending/.bundle-cut', '');
+    assert.match(await job.rejects('bundle'), /\.bundle-cut/);
+    assert.deepEqual(job.names('pending'), []);
+  });
+
+  it('a name too long for a reason beside it is rejected under a shorter one', async () => {
+    const job = place.job('long');
+    job.write(`pending/${'n'.repeat(250)}.json`, '{"command":"true"}');
+    assert.match(await job.rejects('n'.repeat(200)), /100 are allowed/);
+  });
+
+  it('a long name that is not UTF-8 does not hide what lies beside it', async () => {
+    const job = place.job('long-bytes');
+    mkdirSync(place.at('jobs', '.long-bytes', 'pending'), { recursive: true });
+    const pending = `${place.at('jobs', '.long-bytes', 'pending')}/`;
+    writeFileSync(Buffer.concat([Buffer.from(pending), Buffer.alloc(250, 0xff), Buffer.from('.json')]), '{}');
+    writeFileSync(`${pending}good.json`, '{"command":"true"}');
+    renameSync(place.at('jobs', '.long-bytes'), job.path());
+    await job.comesTo('succeeded', 'good');
+    await waitUntil('it is rejected', () => job.ids('rejected').some((name) => name.startsWith('not-utf8-')));
+  });
+
+  it('a child of such a name fails the attempt that dropped it', async () => {
+    const job = place.job('long-child');
+    job.drop('parent', { shell: `echo '{"command":"true"}' >"$SPOOLD_PENDING/${'n'.repeat(250)}.json"` });
+    await job.comesTo('failed', 'parent');
+    assert.equal(job.result('parent').reason, 'bad_child');
+  });
+
+  it('an attempt whose drop folder was made a file is settled all the same', async () => {
+    const job = place.job('no-folder');
+    job.drop('odd', { shell: 'rmdir "$SPOOLD_PENDING"; : >"$SPOOLD_PENDING"' });
+    await job.comesTo('succeeded', 'odd');
+  });
+});
+
+describe('a daemon that has to try again', { concurrency: true }, () => {
+  it('rests once a drop is gone that did not parse', async () => {
+    const place = new Place();
+    await place.start();
+    try {
+      const job = place.job('gone');
+      job.write('pending/good.json', '{"command":"true"}');
+      await job.comesTo('succeeded', 'good');
+      job.write('pending/x.json', '{"command":');
+      await pause(300);
+      rmSync(job.file('pending', 'x'));
+      await pause(2200);
+      const busy = await busyness(place);
+      assert.ok(busy < 8, `it turns without a pause: ${busy}`);
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('rests between two tries to settle an attempt', async () => {
+    const place = new Place();
+    await place.start();
+    try {
+      const job = place.job('stuck');
+      const closed = join(job.runDir('x'), 'pending.closed');
+      job.drop('x', { shell: 'mkdir -p "$SPOOLD_RUN_DIR/pending.closed/y"; : >"$SPOOLD_PENDING/note"' });
+      await waitUntil('it cannot be settled', () => place.log.includes('could not be settled'));
+      const busy = await busyness(place);
+      assert.ok(busy < 8, `it turns without a pause: ${busy}`);
+      renameSync(closed, `${closed}.old`);
+      await job.comesTo('succeeded', 'x');
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('keeps its settings at a SIGHUP if config.yaml cannot be read', async () => {
+    const place = new Place();
+    await place.start();
+    try {
+      mkdirSync(place.at('config.yaml'));
+      place.daemon?.kill('SIGHUP');
+      await waitUntil(
+        'it complains',
+        () => place.log.includes('does not read'),
+        () => place.log,
+      );
+      rmSync(place.at('config.yaml'), { recursive: true });
+      writeFileSync(place.at('config.yaml'), 'max_parallel: 7\nallowed_owners: [nobody-of-that-name]\n');
+      const told = place.log.length;
+      place.daemon?.kill('SIGHUP');
+      await waitUntil('it complains again', () => place.log.slice(told).includes('nobody-of-that-name'));
+      await pause(50);
+      const { max_parallel } = JSON.parse(readFileSync(place.at('daemon.json'), 'utf8')) as { max_parallel: number };
+      assert.notEqual(max_parallel, 7);
+      await place.job('after').drop('good', { shell: 'true' }).comesTo('succeeded', 'good');
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('ends without a bug of its own when the directory is removed', async () => {
+    const place = new Place({ config: 'poll_interval: 100ms\n' });
+    const child = await place.start();
+    try {
+      rmSync(place.dir, { recursive: true });
+      await waitUntil(
+        'it has ended',
+        () => child.exitCode !== null,
+        () => place.log,
+        12_000,
+      );
+      assert.equal(child.exitCode, 1);
+      assert.ok(!isThere(place.dir));
+    } finally {
+      place.daemon = undefined;
+      await place.close();
+    }
+  });
+});
