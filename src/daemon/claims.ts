@@ -116,13 +116,12 @@ function act(world: World, attempt: Attempt, verdict: Verdict, pidFile: PidFile)
 /** Takes in what it dropped, and holds it to its timeout. */
 function watch(world: World, attempt: Attempt): void {
   world.wake.watchAttempt(attempt);
-  takeChildren(world, attempt, attempt.run.layout.pending, false);
   const left = attempt.deadline === undefined ? Number.POSITIVE_INFINITY : (attempt.deadline - uptime()) * 1000;
   const silent = attempt.runner === undefined || livenessOf(attempt.runner) !== 'alive';
   // Nobody tells of a runner's death, or of a drop whose hint was lost: look again after as long as it has lived.
   const lived = monotonic() - attempt.since;
   attempt.nextLook = monotonic() + Math.min(left, silent ? SILENT_AGAIN_MS : Math.max(lived, BEGINS_SOON_MS));
-  if (left > 0) return;
+  if (left > 0) return takeChildren(world, attempt, attempt.run.layout.pending, false);
   const limit = specOf(attempt)?.timeout ?? world.config.taskTimeout;
   beginEnding(world, attempt, 'timeout', `it ran longer than its timeout of ${formatDuration(limit)}`);
 }

@@ -5,6 +5,8 @@ import type { World } from './world.ts';
 
 /** Between the end of one sync and the begin of the next, in ms. */
 const PAUSE_MS = 500;
+/** How long the last one may take, in ms. */
+const LAST_WITHIN_MS = 10_000;
 
 export class GroupSync {
   private readonly world: World;
@@ -25,10 +27,14 @@ export class GroupSync {
     if (monotonic() >= this.due) this.underWay = this.run();
   }
 
-  /** Syncs what is left, before the daemon goes. */
+  /** Syncs what is left before the daemon goes, but does not wait for ever: a disk that hangs must not keep it. */
   async last(): Promise<void> {
-    await this.underWay;
-    if (this.world.unsynced) await this.run();
+    const all = async (): Promise<void> => {
+      await this.underWay;
+      if (this.world.unsynced) await this.run();
+    };
+    const patience = new Promise((resolve) => setTimeout(resolve, LAST_WITHIN_MS).unref());
+    await Promise.race([all(), patience]);
   }
 
   private async run(): Promise<void> {
