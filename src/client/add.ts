@@ -2,7 +2,7 @@
 // returns, the file and every folder above it that was made are on the disk. Inside a task it goes to the attempt's own
 // drop folder instead, and becomes its child. A crash in between leaves a dot name.
 import { join } from 'node:path';
-import { SpooldError } from '../errors.ts';
+import { SpooldError, unless } from '../errors.ts';
 import { ensureFolderDurably, isThere, publish, syncFolder } from '../host/atomic.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { nameProblem } from '../protocol/names.ts';
@@ -72,17 +72,20 @@ function judge(job: JobLayout, task: Raw, id: string): void {
 function addToJob(layout: Layout, name: string, id: string | undefined, text: string): Added {
   const job = layout.job(name);
   const pending = job.folder('pending');
-  ensureFolderDurably(pending);
   const isUsed = (n: number) => stateOf(job, `${n}`) !== undefined;
   for (;;) {
-    const task = id ?? `${takeNumber(job.root, isUsed)}`;
-    if (id !== undefined) refuseIfUsed(job, name, id);
-    const path = job.task('pending', task);
-    if (publish(path, text, { sync: true })) {
+    ensureFolderDurably(pending);
+    const published = unless('ENOENT', () => {
+      const task = id ?? `${takeNumber(job.root, isUsed)}`;
+      if (id !== undefined) refuseIfUsed(job, name, id);
+      const path = job.task('pending', task);
+      if (!publish(path, text, { sync: true })) return undefined;
       syncFolder(pending);
-      recordEvents(layout, [{ job: name, task, event: 'added', to: 'pending' }]);
       return { job: name, task, path };
-    }
+    });
+    if (published === undefined) continue; // the name was taken, or the job was archived under us
+    recordEvents(layout, [{ job: name, task: published.task, event: 'added', to: 'pending' }]);
+    return published;
   }
 }
 
