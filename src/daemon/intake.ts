@@ -299,6 +299,7 @@ export function lookAtUnfinished(world: World, job: Job): number | undefined {
   let next: number | undefined;
   for (const [id, { since }] of job.unfinished) {
     if (monotonic() - since >= SETTLE_MS) {
+      world.wake.now(); // what it becomes is for a whole turn to start
       if (isThere(job.layout.task('pending', id))) relocate(world, job, id);
       else job.unfinished.delete(id);
     }

@@ -182,8 +182,13 @@ export class Wake implements Waker {
     else if (name === state) {
       job.touched ||= state === 'pending'; // `touch pending`: edits in place are to be read
       job.soil(state);
-    } else if (name.startsWith('.') && !name.startsWith('.bundle-')) return;
-    else job.hint(state, name);
+    } else if (name.startsWith('.') && !name.startsWith('.bundle-')) {
+      // A client that links a file into place removes its dot name next; seen between the two, it had a second name.
+      if (state !== 'pending' || job.unfinished.size === 0) return;
+      for (const id of job.unfinished.keys()) job.hint(state, `${id}.json`);
+      this.now();
+      return;
+    } else job.hint(state, name);
     // What starts new work is urgent; most of the rest are echoes of our own moves, and are looked at together.
     if (state === 'pending' && !job.attempts.has(taskIdOf(name ?? '') ?? '')) this.now();
     else this.soon();

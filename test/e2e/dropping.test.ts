@@ -10,6 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  unlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -31,6 +32,14 @@ describe('dropping a task', { concurrency: true }, () => {
     await job.comesTo('succeeded', 'other');
     assert.deepEqual(job.names('pending'), ['.x.json']);
     renameSync(job.path('pending/.x.json'), job.file('pending', 'x'));
+    await job.comesTo('succeeded', 'x');
+  });
+
+  it('a client that links its file into place runs, though the file is seen while it has two names', async () => {
+    const job = place.job('linked').write('pending/.x', '{"command":"true"}');
+    linkSync(job.path('pending/.x'), job.file('pending', 'x'));
+    await pause(100); // the client's pause, not ours
+    unlinkSync(job.path('pending/.x'));
     await job.comesTo('succeeded', 'x');
   });
 
