@@ -2,14 +2,13 @@
 // and reasons; environments and commands are not logged.
 import { SpooldError } from '../errors.ts';
 import { wallClock } from '../host/clock.ts';
+import { LOG_LEVELS, type LogLevel } from '../protocol/config.ts';
 import { LineLog } from '../store/events.ts';
 
-export const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
-export type Level = (typeof LEVELS)[number];
 export type Fields = Record<string, unknown>;
 
 export class Log {
-  level: Level = 'info';
+  level: LogLevel = 'info';
   format: 'json' | 'text' = 'json';
   private readonly file: LineLog | undefined;
   /** Things said at `warn` or above, and when, so that the same trouble at every poll is said once a minute. */
@@ -52,8 +51,8 @@ export class Log {
     return false;
   }
 
-  private say(level: Level, message: string, fields: Fields): void {
-    if (LEVELS.indexOf(level) < LEVELS.indexOf(this.level)) return;
+  private say(level: LogLevel, message: string, fields: Fields): void {
+    if (LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(this.level)) return;
     const t = new Date(wallClock()).toISOString();
     const line =
       this.format === 'json'

@@ -6,6 +6,7 @@ import { lookAtProcesses, type ProcessIdentity, type ProcessTable } from '../hos
 import type { Config } from '../protocol/config.ts';
 import { type EventLine, formatEvent } from '../protocol/event.ts';
 import type { Layout } from '../protocol/layout.ts';
+import { RUN_DIR_VARIABLE } from '../runner/ending.ts';
 import type { Handover, Launcher } from '../runner/launcher.ts';
 import { LineLog } from '../store/events.ts';
 import type { Lock } from '../store/lock.ts';
@@ -110,7 +111,7 @@ export class World {
 
   /** One look through /proc serves everybody in a tick. */
   processes(): ProcessTable {
-    this.table ??= lookAtProcesses('SPOOLD_RUN_DIR');
+    this.table ??= lookAtProcesses(RUN_DIR_VARIABLE);
     return this.table;
   }
 
