@@ -9,11 +9,13 @@ import { type AttemptFacts, look, type Verdict } from '../scheduler/look.ts';
 import { formatDuration } from '../protocol/values.ts';
 import { parseRunName } from '../protocol/names.ts';
 import type { PidFile } from '../protocol/pid-file.ts';
+import type { Told } from '../runner/launcher.ts';
 import {
   claimedAttempt,
   claimTask,
   findRun,
   handedOverOn,
+  isOfThisRun,
   isVoid,
   readEnding,
   readPidFile,
@@ -136,6 +138,7 @@ function beginEndingMoved(world: World, attempt: Attempt): void {
 /** Facts are looked up when a row asks for them: most attempts are settled by two or three. */
 function gather(world: World, attempt: Attempt): AttemptFacts & { pidFile: PidFile } {
   const { job, id, run } = attempt;
+  if (attempt.told !== undefined) return factsTold(world, attempt, attempt.told);
   let pidFile = readPidFile(run.layout);
   rememberRunner(world, attempt, pidFile);
   const lives = pidFile.lastWord === undefined && runnerLives(world, attempt);
@@ -169,6 +172,24 @@ function gather(world: World, attempt: Attempt): AttemptFacts & { pidFile: PidFi
   };
 }
 
+/** Its runner has said its last word, and told us so. A result there is none yet: whoever writes one forgets what was told. */
+function factsTold(world: World, attempt: Attempt, told: Told): AttemptFacts & { pidFile: PidFile } {
+  return {
+    pidFile: { lastWord: told },
+    hasResult: false,
+    isVoid: false,
+    hasScript: true,
+    isOverdue: false,
+    isCutOff: false,
+    taskIsThere: true,
+    runnerLives: false,
+    isEnding: attempt.ending !== undefined,
+    hasBegun: true,
+    hasLastWord: true,
+    processesLeft: () => processesLeft(world, attempt),
+  };
+}
+
 /**
  * A runner makes output.log only after line 1 of its PID file: if that is still not whole once the log is seen, or if it
  * was another boot that began the attempt, then a power cut has taken what it wrote, and nobody knows what it did.
@@ -182,7 +203,7 @@ function isCutOff(world: World, { run }: Attempt): boolean {
 /** From line 1 on, its timeout can be told: uptime less the runner's start time. */
 function rememberRunner(world: World, attempt: Attempt, pidFile: PidFile): void {
   if (pidFile.runner === undefined || attempt.runner !== undefined) return;
-  if (pidFile.runner.inode !== attempt.run.inode) return; // of the directory this one was copied from
+  if (attempt.handedAt === undefined && !isOfThisRun(attempt.run.layout, pidFile.runner)) return;
   attempt.runner = pidFile.runner;
   const limit = specOf(attempt)?.timeout ?? world.config.taskTimeout;
   if (limit !== 'none' && isOfThisBoot(pidFile.runner))

@@ -6,7 +6,7 @@ import { monotonic, wallClock } from '../host/clock.ts';
 import { ownIdentity } from '../host/identity.ts';
 import type { Config } from '../protocol/config.ts';
 import type { Layout } from '../protocol/layout.ts';
-import { launcherEnvironment, startLauncher } from '../runner/launcher.ts';
+import { launcherEnvironment, startLauncher, type Told } from '../runner/launcher.ts';
 import { type DaemonRecord, LOCK_STALE_MS } from '../store/daemon-record.ts';
 import { acquireLock, type Lock } from '../store/lock.ts';
 import { openStateDir, umaskOf } from '../store/state-dir.ts';
@@ -198,8 +198,8 @@ function launch(world: World): void {
   world.launcher = startLauncher({
     dir: world.layout.root,
     umask: umaskOf(world.layout.root),
-    onDone: (dirs) => {
-      for (const dir of dirs) noteDone(world, dir);
+    onDone: (dir, told) => {
+      noteDone(world, dir, told);
       world.wake.now();
     },
     onExit: (reason) => {
@@ -233,11 +233,13 @@ function lookAgain(world: World): void {
   world.wake.now();
 }
 
-function noteDone(world: World, dir: string): void {
+function noteDone(world: World, dir: string, told: Told | undefined): void {
   const [, job, , run] = dir.split('/');
   const task = run?.slice(0, run.lastIndexOf('.'));
   const attempt = world.jobs.get(job ?? '')?.attempts.get(task ?? '');
-  if (attempt !== undefined && dir.endsWith(`.${attempt.run.attempt}`)) world.looks.add(attempt);
+  if (attempt === undefined || !dir.endsWith(`.${attempt.run.attempt}`)) return;
+  if (told !== undefined) attempt.told = told;
+  world.looks.add(attempt);
 }
 
 function reload(world: World, overrides: Partial<Config> | undefined): void {

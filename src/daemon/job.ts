@@ -8,6 +8,7 @@ import { NO_JOB_SETTINGS, type JobSettings } from '../protocol/job.ts';
 import type { RunnerLine } from '../protocol/pid-file.ts';
 import type { State } from '../protocol/states.ts';
 import type { TaskSpec } from '../protocol/task.ts';
+import type { Told } from '../runner/launcher.ts';
 import { type Cause, JobGraph, type NodeState, type TaskFacts } from '../scheduler/graph.ts';
 import type { Queued } from '../scheduler/order.ts';
 import type { Candidate } from '../scheduler/plan.ts';
@@ -27,6 +28,8 @@ export interface Attempt {
   readonly since: number;
   /** Milliseconds of the monotonic clock when it was handed to the launcher; undefined: by another daemon. */
   handedAt?: number;
+  /** What its runner told when it had ended: it need not be looked for in its files. */
+  told?: Told;
   /** Line 1 of its PID file. */
   runner?: RunnerLine;
   /** Uptime in seconds at which it has run too long. */

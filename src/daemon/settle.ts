@@ -47,11 +47,13 @@ const MAX_LOST_IN_A_ROW = 3;
 /** Writes down how an attempt ended and moves its task there. A disk too full for it is tried again. */
 export function settle(world: World, attempt: Attempt, end: End): void {
   try {
-    if (closeDrops(attempt.run.layout)) takeChildren(world, attempt, attempt.run.layout.closed, true);
+    if (!attempt.told?.isClosed && closeDrops(attempt.run.layout))
+      takeChildren(world, attempt, attempt.run.layout.closed, true);
     const result = resultOf(attempt, end, world.host);
     writeResult(attempt.run.layout, result);
     conclude(world, attempt, result);
   } catch (error) {
+    delete attempt.told; // whatever is there by now, a look finds it
     if (errnoOf(error) === undefined) throw error;
     if (!isThere(attempt.run.layout.root)) return giveBack(world, attempt); // removed by hand: nothing can be written of it
     attempt.nextLook = monotonic() + SETTLE_AGAIN_MS;
@@ -138,7 +140,7 @@ export function giveBack(world: World, attempt: Attempt): void {
 function resultOf(attempt: Attempt, end: End, host: string): AttemptResult {
   const now = wallClock();
   const began = end.kind !== 'unstartable';
-  const times = began ? readTimes(attempt.run.layout, now) : undefined;
+  const times = began ? (attempt.told ?? readTimes(attempt.run.layout, now)) : undefined;
   const lastWord = end.kind === 'exited' || end.kind === 'ended' ? end.lastWord : undefined;
   const finishedAt = lastWord === undefined || times === undefined ? now : times.finishedAt;
   const verdict = badChild(attempt, verdictOf(attempt, end));
@@ -158,7 +160,7 @@ function resultOf(attempt: Attempt, end: End, host: string): AttemptResult {
     finished_at: iso(finishedAt) as string,
     duration_s: times === undefined ? null : Math.max(0, Math.round(finishedAt - times.startedAt) / 1000),
     cpu_s: lastWord === undefined ? null : lastWord.cpuTicks / TICKS_PER_SECOND,
-    max_rss_bytes: attempt.peakRss || null,
+    max_rss_bytes: Math.max(attempt.peakRss, attempt.told?.maxRss ?? 0) || null,
     output_bytes: times?.outputBytes ?? 0,
     host,
   };

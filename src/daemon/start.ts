@@ -145,19 +145,18 @@ function handOver(world: World, attempt: Attempt, spec: TaskSpec): void {
   }
   const dir = `jobs/${job.name}/runs/${runName(id, run.attempt)}`;
   world.event({ job: job.name, task: id, attempt: run.attempt, event: 'started', from: 'pending', to: 'running' });
-  const order = { dir, inode: BigInt(run.inode) };
-  if (spec.onLost !== 'fail') return void world.handovers.push(order);
+  if (spec.onLost !== 'fail') return void world.handovers.push(dir);
   attempt.handedAt = Number.POSITIVE_INFINITY; // however long the sync takes, it is not overdue
-  world.afterSync(() => handOverLate(world, attempt, order));
+  world.afterSync(() => handOverLate(world, attempt, dir));
 }
 
 /** With `on_lost: fail` the claim is on the disk before anything runs; by then it may have been cancelled. */
-function handOverLate(world: World, attempt: Attempt, order: World['handovers'][number]): void {
+function handOverLate(world: World, attempt: Attempt, dir: string): void {
   const { job, id } = attempt;
   if (job.attempts.get(id) !== attempt || attempt.ending !== undefined || !isThere(job.layout.task('running', id)))
     return;
   attempt.handedAt = monotonic();
-  world.launcher.handOver([order]);
+  world.launcher.handOver([dir]);
 }
 
 function writeScript(world: World, attempt: Attempt, spec: TaskSpec): void {

@@ -7,7 +7,7 @@ import type { Config } from '../protocol/config.ts';
 import { type EventLine, formatEvent } from '../protocol/event.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { RUN_DIR_VARIABLE } from '../runner/ending.ts';
-import type { Handover, Launcher } from '../runner/launcher.ts';
+import type { Launcher } from '../runner/launcher.ts';
 import { LineLog } from '../store/events.ts';
 import type { Lock } from '../store/lock.ts';
 import type { Attempt, Job } from './job.ts';
@@ -76,7 +76,8 @@ export class World {
   /** Attempts to be looked at in the next turn. */
   readonly looks = new Set<Attempt>();
   readonly strays: Stray[] = [];
-  handovers: Handover[] = [];
+  /** Run directories to be handed to the launcher at the end of the turn. */
+  handovers: string[] = [];
   /** Why nothing new is started, in words; undefined: it is. */
   holding: string | undefined;
   paused = false;

@@ -123,7 +123,7 @@ export interface ProcessTable {
 }
 
 /** Programs that stand between a runner and its command: what they are about to start shows in their output only. */
-const STARTERS = /^(ba|da|a)?sh$|^busybox$|^setsid$|^env$|^nice$/;
+const STARTERS = /^(ba|da|a)?sh$|^busybox$|^spoold-launcher$|^setsid$|^env$|^(io)?nice$/;
 
 /** One look through /proc: every process of our user, with the value of `variable` in its initial environment. */
 export function lookAtProcesses(variable: string): ProcessTable {

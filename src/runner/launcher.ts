@@ -3,24 +3,34 @@
 // The daemon forks once, here. The launcher is in a session of its own and learns of the daemon's end, however it
 // comes, by the end of its input: then it goes, and its runners stay until their commands have ended.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SpooldError, unless } from '../errors.ts';
 import { ownIdentity } from '../host/identity.ts';
 
-/** The dialect of launcher.sh: by bash's job control, or by `setsid` in whatever `sh` is. */
-export type LauncherKind = 'bash' | 'posix';
+/** launcher.c, where it could be compiled; or launcher.sh, by bash's job control or by `setsid` in whatever `sh` is. */
+export type LauncherKind = 'native' | 'bash' | 'posix';
 
-export interface Handover {
-  /** The attempt's run directory, relative to the state directory. */
-  dir: string;
-  inode: bigint | number;
+/** What a runner tells of an attempt that has its last word: all that a look at its files would find. */
+export interface Told {
+  /** 0 to 255; 128 + n for death by signal n. */
+  status: number;
+  /** CPU time of the command and what it waited for, in clock ticks. */
+  cpuTicks: number;
+  /** Most memory that one process of it had, in bytes. */
+  maxRss: number;
+  /** Milliseconds since 1970. */
+  startedAt: number;
+  finishedAt: number;
+  outputBytes: number;
+  /** Its drop folder was empty, and is gone. */
+  isClosed: boolean;
 }
 
 export interface LauncherEvents {
-  /** The runners of these run directories have ended, with or without having run anything. */
-  onDone(dirs: string[]): void;
+  /** The runner of this run directory has ended, with or without having run anything. A shell leaves the rest to a look. */
+  onDone(dir: string, told: Told | undefined): void;
   /** The launcher has ended; nothing more can be handed over. Its runners go on, and may still be heard of. */
   onExit(reason: string): void;
 }
@@ -30,7 +40,7 @@ export interface LauncherOptions extends LauncherEvents {
   dir: string;
   /** Of the files that runners make. */
   umask: number;
-  /** bash if it is there and recent enough, unless told. */
+  /** The first that there is, in the order of the type, unless told. */
   kind?: LauncherKind;
   /** What commands inherit, after `launcherEnvironment`; process.env unless told. */
   env?: NodeJS.ProcessEnv;
@@ -39,35 +49,51 @@ export interface LauncherOptions extends LauncherEvents {
 export interface Launcher {
   readonly kind: LauncherKind;
   readonly pid: number;
-  /** Has a runner started for each, in this order, by one write. */
-  handOver(runs: readonly Handover[]): void;
+  /** Has a runner started for each of these run directories (relative to the state directory), in this order. */
+  handOver(dirs: readonly string[]): void;
   /** Syncs the file system of the state directory; rejects if the launcher ends before it is done. */
   sync(): Promise<void>;
   /** Lets the launcher go. Runners stay, and no longer keep this process. */
   end(): void;
 }
 
-/** Starts a launcher; throws LAUNCHER_MISSING if no shell can be started. */
+/** Starts a launcher; throws LAUNCHER_MISSING if there is none that can be started. */
 export function startLauncher(options: LauncherOptions): Launcher {
   const env = launcherEnvironment(options.env ?? process.env);
-  const bash = options.kind === 'posix' ? undefined : findBash(env['PATH']);
-  const kind = options.kind ?? (bash === undefined ? 'posix' : 'bash');
-  const shell = kind === 'bash' ? (bash ?? 'bash') : (findProgram('sh', env['PATH']) ?? '/bin/sh');
-  const { boot, pidns, host } = ownIdentity();
-  const umask = options.umask.toString(8).padStart(3, '0');
-  const script = fileURLToPath(new URL('./launcher.sh', import.meta.url));
-  // -p: what the environment says to bash itself (functions, BASH_ENV) is for commands, not for the launcher.
-  const args = [...(kind === 'bash' ? ['-p'] : []), script, kind, umask, boot, pidns, host];
-  const child = spawn(shell, args, { cwd: options.dir, detached: true, env, stdio: ['pipe', 'pipe', 'ignore'] });
-  if (child.pid === undefined) {
-    child.on('error', () => {});
-    throw new SpooldError('LAUNCHER_MISSING', `${shell} cannot be started`, {
-      path: shell,
-      hint: 'Put bash or a POSIX sh with setsid on the PATH of the daemon.',
-      exit: 125,
-    });
+  const kinds: LauncherKind[] = options.kind === undefined ? ['native', 'bash', 'posix'] : [options.kind];
+  for (const kind of kinds) {
+    const [program, ...first] = programOf(kind, env['PATH']);
+    const child =
+      program === undefined ? undefined : tryToStart(program, [...first, ...aboutUs(options)], options, env);
+    if (child?.pid !== undefined) return new Speaker(kind, child.pid, child, options);
   }
-  return new ShellLauncher(kind, child.pid, child, options);
+  throw new SpooldError('LAUNCHER_MISSING', 'no shell can be started to run tasks', {
+    hint: 'Put bash or a POSIX sh with setsid on the PATH of the daemon.',
+    exit: 125,
+  });
+}
+
+/** Program and first arguments of a kind; empty where it is missing. */
+function programOf(kind: LauncherKind, path: string | undefined): string[] {
+  if (kind === 'native') return [NATIVE].filter(isExecutable);
+  const shell = kind === 'bash' ? findBash(path) : (findProgram('sh', path) ?? '/bin/sh');
+  if (shell === undefined) return [];
+  // -p: what the environment says to bash itself (functions, BASH_ENV) is for commands, not for the launcher.
+  return [shell, ...(kind === 'bash' ? ['-p'] : []), SCRIPT, kind];
+}
+
+const NATIVE = fileURLToPath(new URL('./spoold-launcher', import.meta.url));
+const SCRIPT = fileURLToPath(new URL('./launcher.sh', import.meta.url));
+
+function aboutUs(options: LauncherOptions): string[] {
+  const { boot, pidns, host } = ownIdentity();
+  return [options.umask.toString(8).padStart(3, '0'), boot, pidns, host];
+}
+
+function tryToStart(program: string, args: string[], options: LauncherOptions, env: NodeJS.ProcessEnv): ChildProcess {
+  const child = spawn(program, args, { cwd: options.dir, detached: true, env, stdio: ['pipe', 'pipe', 'ignore'] });
+  child.on('error', () => {}); // it has no PID, or its end is told by 'exit'
+  return child;
 }
 
 interface Waiter {
@@ -75,30 +101,37 @@ interface Waiter {
   reject(error: Error): void;
 }
 
-class ShellLauncher implements Launcher {
+class Speaker implements Launcher {
   readonly kind: LauncherKind;
   readonly pid: number;
   readonly #child: ChildProcess;
   readonly #events: LauncherEvents;
+  readonly #dir: string;
   readonly #syncs = new Map<string, Waiter>();
   #tokens = 0;
   #rest = '';
   #ended: string | undefined;
 
-  constructor(kind: LauncherKind, pid: number, child: ChildProcess, events: LauncherEvents) {
+  constructor(kind: LauncherKind, pid: number, child: ChildProcess, options: LauncherOptions) {
     this.kind = kind;
     this.pid = pid;
     this.#child = child;
-    this.#events = events;
+    this.#events = options;
+    this.#dir = options.dir;
     child.stdin?.on('error', () => {}); // its end is told by 'exit'
     child.stdout?.setEncoding('latin1').on('data', (text: string) => this.#hear(text));
     child.stdout?.on('error', () => {});
-    child.on('error', () => {});
     child.on('exit', (code, signal) => this.#exit(signal ?? `exit status ${code}`));
   }
 
-  handOver(runs: readonly Handover[]): void {
-    if (runs.length > 0) this.#order(runs.map((run) => `run ${run.dir} ${run.inode}\n`).join(''));
+  handOver(dirs: readonly string[]): void {
+    if (dirs.length > 0) this.#order(dirs.map((dir) => `run ${dir} ${this.#inodeOf(dir)}\n`).join(''));
+  }
+
+  /** For line 1 of `pid`. The native launcher looks itself. */
+  #inodeOf(dir: string): bigint | string {
+    if (this.kind === 'native') return '-';
+    return unless('ENOENT', () => statSync(join(this.#dir, dir), { bigint: true }).ino) ?? '-';
   }
 
   sync(): Promise<void> {
@@ -123,13 +156,11 @@ class ShellLauncher implements Launcher {
   #hear(text: string): void {
     const lines = (this.#rest + text).split('\n');
     this.#rest = lines.pop() ?? '';
-    const done: string[] = [];
     for (const line of lines) {
-      const [word, argument = ''] = line.split(' ');
-      if (word === 'done') done.push(argument);
+      const [word, argument = '', ...facts] = line.split(' ');
+      if (word === 'done') this.#events.onDone(argument, toldBy(facts));
       if (word === 'synced') this.#synced(argument);
     }
-    if (done.length > 0) this.#events.onDone(done);
   }
 
   #synced(token: string): void {
@@ -143,6 +174,13 @@ class ShellLauncher implements Launcher {
     this.#syncs.clear();
     this.#events.onExit(reason);
   }
+}
+
+function toldBy(facts: readonly string[]): Told | undefined {
+  const [status, cpuTicks, maxRss, startedAt, finishedAt, outputBytes, closed] = facts.map(Number);
+  if (status === undefined || cpuTicks === undefined || maxRss === undefined) return undefined;
+  if (startedAt === undefined || finishedAt === undefined || outputBytes === undefined) return undefined;
+  return { status, cpuTicks, maxRss: maxRss * 1024, startedAt, finishedAt, outputBytes, isClosed: closed === 1 };
 }
 
 function gone(reason: string): SpooldError {

@@ -17,14 +17,13 @@ import {
 } from '../host/atomic.ts';
 import { type JobLayout, RunLayout } from '../protocol/layout.ts';
 import { parseRunName, runName } from '../protocol/names.ts';
-import { parsePidFile, type PidFile } from '../protocol/pid-file.ts';
+import { parsePidFile, type PidFile, type RunnerLine } from '../protocol/pid-file.ts';
 import { type AttemptResult, parseResult } from '../protocol/result.ts';
 
 export interface Run {
   /** From 1. */
   attempt: number;
   layout: RunLayout;
-  inode: string;
 }
 
 /** Makes the run directory of the next attempt, with its drop folder. `from` is a number that may be free. */
@@ -33,7 +32,7 @@ export function createRun(job: JobLayout, id: string, from: number): Run {
     const layout = job.run(id, attempt);
     if (!createFolder(layout.root)) continue;
     createFolder(layout.pending);
-    return { attempt, layout, inode: inodeOf(layout) };
+    return { attempt, layout };
   }
 }
 
@@ -65,11 +64,13 @@ export function claimedAttempt(job: JobLayout, id: string): number | undefined {
 /** An attempt that exists, or undefined. */
 export function findRun(job: JobLayout, id: string, attempt: number): Run | undefined {
   const layout = job.run(id, attempt);
-  return isThere(layout.root) ? { attempt, layout, inode: inodeOf(layout) } : undefined;
+  return isThere(layout.root) ? { attempt, layout } : undefined;
 }
 
-function inodeOf(layout: RunLayout): string {
-  return String(statSync(layout.root, { bigint: true }).ino);
+/** False if line 1 of `pid` was written in another directory, of which this one is a copy. */
+export function isOfThisRun(run: RunLayout, line: RunnerLine): boolean {
+  const inode = unless(['ENOENT', 'ENOTDIR'], () => statSync(run.root, { bigint: true }).ino);
+  return inode !== undefined && String(inode) === line.inode;
 }
 
 /** What the file `ending` says: why the attempt is being ended, written before anything is signalled. */

@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { readProcess, signalProcess } from '../../src/host/identity.ts';
 import { parsePidFile } from '../../src/protocol/pid-file.ts';
-import { type JobHands, Place, readText } from '../helpers/place.ts';
+import { isLauncher, type JobHands, Place, readText } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
 const TASKS = 300;
@@ -103,7 +103,7 @@ async function killSomething(place: Place, job: JobHands, random: () => number):
 function launcherOf(daemon: number): { pid: number; startTicks: number } | undefined {
   for (const name of readdirSync('/proc')) {
     const info = /^\d+$/.test(name) ? readProcess(Number(name)) : undefined;
-    if (info?.ppid === daemon && (readText(`/proc/${name}/cmdline`) ?? '').includes('launcher.sh')) return info;
+    if (info?.ppid === daemon && isLauncher(readText(`/proc/${name}/cmdline`) ?? '')) return info;
   }
   return undefined;
 }

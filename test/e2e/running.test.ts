@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { signalProcess } from '../../src/host/identity.ts';
 import { parsePidFile } from '../../src/protocol/pid-file.ts';
-import { type JobHands, lives, Place, programs, readText } from '../helpers/place.ts';
+import { isLauncher, type JobHands, lives, Place, programs, readText } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
 const CONFIG = 'max_parallel: 60\npoll_interval: 1h\n';
@@ -296,7 +296,7 @@ describe('killed or removed under a running task', { concurrency: true }, () => 
       await job.says('x', 'runs');
       const launchers = place
         .processes()
-        .filter((live) => live.args.includes('launcher.sh') && parentOf(live.pid) === place.daemon?.pid);
+        .filter((live) => isLauncher(live.args) && parentOf(live.pid) === place.daemon?.pid);
       assert.equal(launchers.length, 1);
       assert.ok(launchers.every((live) => signalProcess(live, 'SIGKILL')));
       job.drop('y', { shell: 'echo y' });

@@ -57,6 +57,11 @@ export interface PlaceOptions {
   env?: Record<string, string | undefined>;
 }
 
+/** True of a launcher and of its runners, native or a shell. */
+export function isLauncher(args: string): boolean {
+  return /spoold-launcher|launcher\.sh/.test(args);
+}
+
 export class Place {
   /** The test's own folder; the state directory is in it. */
   readonly root = mkdtempSync(join(tmpdir(), 'spoold-test-'));
@@ -185,7 +190,7 @@ export class Place {
     return this.processes().filter((live) => {
       const [, job, task] = /\/jobs\/([^/]+)\/runs\/(.+)\.\d+$/.exec(live.runDir ?? '') ?? [];
       if (job !== undefined && task !== undefined) return !isThere(this.at('jobs', job, 'running', `${task}.run`));
-      return !(live.args.includes('launcher.sh') && this.hasClaims()); // a runner
+      return !(isLauncher(live.args) && this.hasClaims()); // a runner
     });
   }
 

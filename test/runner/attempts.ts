@@ -1,15 +1,15 @@
 // A state directory with attempts in it, and a launcher that serves it: what the tests of this folder stand on.
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { unless } from '../../src/errors.ts';
 import { type LastWord, type RunnerLine, parsePidFile } from '../../src/protocol/pid-file.ts';
-import { type Launcher, type LauncherKind, startLauncher } from '../../src/runner/launcher.ts';
+import { type Launcher, type LauncherKind, type Told, startLauncher } from '../../src/runner/launcher.ts';
 import { type ScriptSpec, renderScript } from '../../src/runner/script.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
-export const KINDS: readonly LauncherKind[] = ['bash', 'posix'];
+export const KINDS: readonly LauncherKind[] = ['native', 'bash', 'posix'];
 
 /** The absolute path of one of fixtures/programs, seen from build/test/runner. */
 export function program(name: string): string {
@@ -20,13 +20,11 @@ export class Attempt {
   /** Relative to the state directory, as it is handed over. */
   readonly dir: string;
   readonly runDir: string;
-  readonly inode: bigint;
 
   constructor(stateDir: string, number: number, argv: readonly string[], spec: Partial<ScriptSpec>) {
     this.dir = `jobs/demo/runs/x.${number}`;
     this.runDir = join(stateDir, this.dir);
     mkdirSync(join(this.runDir, 'pending'), { recursive: true });
-    this.inode = statSync(this.runDir, { bigint: true }).ino;
     const base = { job: 'demo', task: 'x', attempt: number, stateDir, runDir: this.runDir, boot: 'this-boot', argv };
     const text = renderScript({ ...base, cwd: '/', setEnv: {}, unsetEnv: [], ...spec });
     writeFileSync(this.path('run'), text);
@@ -70,6 +68,8 @@ export class Served {
   readonly dir = realpathSync(mkdtempSync(join(tmpdir(), 'spoold-runner-')));
   readonly launcher: Launcher;
   readonly done: string[] = [];
+  /** What runners told of their attempts, by run directory. */
+  readonly told = new Map<string, Told>();
   /** Called when attempts have ended, with their number. */
   refill: (ended: number) => void = () => {};
   exit: string | undefined;
@@ -81,9 +81,10 @@ export class Served {
       umask: 0o077,
       kind,
       env,
-      onDone: (dirs) => {
-        this.done.push(...dirs);
-        this.refill(dirs.length);
+      onDone: (dir, told) => {
+        this.done.push(dir);
+        if (told !== undefined) this.told.set(dir, told);
+        this.refill(1);
       },
       onExit: (reason) => {
         this.exit = reason;
@@ -96,7 +97,7 @@ export class Served {
   }
 
   handOver(...attempts: Attempt[]): void {
-    this.launcher.handOver(attempts);
+    this.launcher.handOver(attempts.map(({ dir }) => dir));
   }
 
   start(argv: readonly string[], spec: Partial<ScriptSpec> = {}): Attempt {

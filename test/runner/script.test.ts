@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { LauncherKind } from '../../src/runner/launcher.ts';
 import { type ScriptSpec, renderScript, shellArgv } from '../../src/runner/script.ts';
 import { type Attempt, KINDS, Served, program } from './attempts.ts';
 
@@ -21,7 +22,7 @@ async function everyWay(argv: string[], spec: Partial<ScriptSpec> = {}): Promise
   return first;
 }
 
-async function launchedAndByHand(kind: 'bash' | 'posix', argv: string[], spec: Partial<ScriptSpec>): Promise<Seen[]> {
+async function launchedAndByHand(kind: LauncherKind, argv: string[], spec: Partial<ScriptSpec>): Promise<Seen[]> {
   const served = new Served(kind);
   try {
     const attempt = served.start(argv, spec);

@@ -99,7 +99,7 @@ test('a task is claimed by one attempt; the claim is a link to it that people ca
   assert.equal(readlinkSync(layout.claim('x')), '../runs/x.1');
   assert.ok(isThere(join(layout.claim('x'), 'pending')));
   assert.equal(claimedAttempt(layout, 'x'), 1);
-  assert.equal(findRun(layout, 'x', 1)?.inode, run.inode);
+  assert.equal(findRun(layout, 'x', 1)?.layout.root, run.layout.root);
   unclaimTask(layout, 'x');
   unclaimTask(layout, 'x');
   assert.equal(claimTask(layout, 'x', 2), true, 'also to an attempt that is not there');
