@@ -160,6 +160,18 @@ test('protocol and scheduler are pure: no file system, no process, no clock, no 
   assert.deepEqual(impure, []);
 });
 
+test('the verbs that only look load no library of schemas, no YAML and no daemon', () => {
+  const byPath = new Map(sources.map((source) => [source.path, source]));
+  const reached = new Set(['cli/look.ts']);
+  for (const path of reached) {
+    const { code = '', ...source } = byPath.get(path) ?? {};
+    const withoutTypes = code.replaceAll(/^import type [\s\S]*?;$/gm, '');
+    for (const to of importsOf({ path, text: '', ...source, code: withoutTypes })) reached.add(to);
+    assert.doesNotMatch(withoutTypes, /from '(zod|yaml|ink|react|proper-lockfile)'/, path);
+  }
+  assert.ok(reached.has('client/status.ts') && reached.size > 30, [...reached].join());
+});
+
 test('every file opens with what it is for, and none is too long to be read at one go', () => {
   assert.deepEqual(
     sources.flatMap(({ path, text }) => (/^(\/\/ |\/\*\*)/.test(text) ? [] : path)),

@@ -1,6 +1,7 @@
 // What could come next on a command line that is being typed: one line each for the scripts of `spoold completion`,
 // `word<TAB>what it is`, or what the shell itself knows best: `:files`, `:dirs`, `:commands`.
-import { VERBS, newCli, verbIn } from './verbs.ts';
+import { newCli } from './perform.ts';
+import { VERBS, verbIn } from './verbs.ts';
 
 export type Source = 'address' | 'task' | 'job' | ':files' | ':commands' | readonly string[];
 

@@ -1,12 +1,11 @@
-// The command line: finds the verb, imports its file alone, and ends with its status. Usage errors go to standard error
-// with status 2; a SpooldError with its own status; anything else is a bug of ours, with its stack.
-import type { Cli } from 'clipanion';
+// The command line: finds the verb, imports its file alone, and ends with its status. `status` and `why` come by look.ts
+// where they are the first word.
 import { closest } from '../protocol/suggest.ts';
 import { VERSION } from '../version.ts';
 import type { SpooldError } from '../errors.ts';
-import { BaseCommand } from './base.ts';
-import { flushed, print, printError, styled, usageError } from './print.ts';
-import { GROUPS, newCli, VERBS, type Verb, verbIn } from './verbs.ts';
+import { endWith, perform } from './perform.ts';
+import { print, styled, usageError } from './print.ts';
+import { GROUPS, VERBS, type Verb, verbIn } from './verbs.ts';
 
 function overview(): string {
   const width = Math.max(...Object.entries(VERBS).map(([name, { usage }]) => name.length + usage.length + 5));
@@ -46,18 +45,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       [...hints, 'spoold --help lists all verbs.'].join('\n'),
     );
   }
-  const cli = newCli();
-  const verbClass = await known.load();
-  cli.register(verbClass);
-  const readable = (usage: string) =>
-    usage
-      .replaceAll(/ #0( {2,})/g, ' … $1')
-      .replaceAll(' #0', ' …')
-      .replace('<arg> ...', known.usage.replace(/^\[.*?\] /, ''));
-  const command = parse(cli, verb, argv, readable(cli.usage(verbClass)));
-  if (command instanceof BaseCommand) return (await command.execute()) ?? 0;
-  print(readable(cli.usage(verbClass, { detailed: true })));
-  return 0;
+  return perform(await known.load(), verb, argv, known.usage);
 }
 
 /** What other tools call it. */
@@ -100,25 +88,4 @@ function withoutVerb(argv: readonly string[]): number | Promise<number> {
   return 0;
 }
 
-function parse(cli: Cli, verb: string, argv: readonly string[], usage: string) {
-  try {
-    return cli.process([...argv], {});
-  } catch (error) {
-    const { message } = error as Error;
-    const first = message.split('\n').find((line) => line.trim() !== '') ?? '';
-    const words = first.startsWith('Command not found')
-      ? `These words do not fit ${verb}.`
-      : first.replace('Not enough positional arguments', `Something is missing after ${verb}`);
-    throw usageError(words, `Usage: ${usage.trim().replace(/^\$ /, '')}\nMore: spoold ${verb} --help`);
-  }
-}
-
-// A reader that has seen enough (`| head`) is no error of ours.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
-});
-
-const status = await main(process.argv.slice(2)).catch(printError);
-await flushed();
-process.exit(status);
+await endWith(main(process.argv.slice(2)));

@@ -6,7 +6,7 @@ import type { JobLine, JobReport, JobTask, Overview, ShownTask } from '../client
 import type { Remark } from '../client/waiting.ts';
 import { VERSION } from '../version.ts';
 import { styled } from './print.ts';
-import { ago, attemptWords, count, list, oneLine, span } from './words.ts';
+import { ago, attemptWords, count, list, oneLine, span, thousands } from './words.ts';
 
 export interface Show {
   /** Milliseconds since 1970. */
@@ -150,7 +150,7 @@ function jobTable(jobs: readonly JobLine[]): string[] {
 
 function countsText(counts: JobLine['counts']): string {
   const parts = ORDER.filter((state) => counts[state] > 0).map((state) =>
-    coloured(state, `${counts[state].toLocaleString('en-US')} ${wordOf(state)}`),
+    coloured(state, `${thousands(counts[state])} ${wordOf(state)}`),
   );
   return parts.length === 0 ? 'no tasks' : parts.join(', ');
 }
@@ -159,10 +159,7 @@ function cut(lines: readonly string[], limit: number, all: number, what = ''): s
   const shown = lines.slice(0, limit);
   const left = all - shown.length;
   if (left <= 0) return shown;
-  return [
-    ...shown,
-    faint(what === '' ? `  … and ${left.toLocaleString('en-US')} more` : `… and ${count(left, `more ${what}`)}`),
-  ];
+  return [...shown, faint(what === '' ? `  … and ${thousands(left)} more` : `… and ${count(left, `more ${what}`)}`)];
 }
 
 function runningLine({ job, id, attempt, since }: ShownTask, show: Show): string {
@@ -218,7 +215,7 @@ export function jobText({ place, line, parallel, damage, groups }: JobReport, sh
   for (const { state, count: all, tasks } of groups) {
     const word = wordOf(state);
     const width = Math.max(0, ...tasks.map(({ id }) => id.length));
-    lines.push('', heading(`${word.charAt(0).toUpperCase()}${word.slice(1)} (${all.toLocaleString('en-US')})`));
+    lines.push('', heading(`${word.charAt(0).toUpperCase()}${word.slice(1)} (${thousands(all)})`));
     lines.push(
       ...cut(
         tasks.map((task) => jobTaskLine(task, state, width, show)),

@@ -1,7 +1,5 @@
 // The verbs, each with the file it is imported from when it is wanted.
-import { Cli, type CommandClass } from 'clipanion';
-import { VERSION } from '../version.ts';
-import { hasColours } from './print.ts';
+import type { CommandClass } from 'clipanion';
 
 export interface Verb {
   /** What it takes, and what it is for, in a few words. */
@@ -49,16 +47,6 @@ export const GROUPS: [title: string, verbs: string[]][] = [
   ['Serve', ['init', 'start', 'stop', 'restart', 'unit']],
   ['Write', ['validate', 'schema', 'completion']],
 ];
-
-/** A parser without verbs. */
-export function newCli(): Cli {
-  return new Cli({
-    binaryLabel: 'spoold',
-    binaryName: 'spoold',
-    binaryVersion: VERSION,
-    enableColors: hasColours(process.stdout),
-  });
-}
 
 /** The first word that is no option, options of all verbs (which may stand before it) passed over. */
 export function verbIn(argv: readonly string[]): string | undefined {

@@ -24,9 +24,14 @@ export function ago(at: number, now: number): string {
   return seconds < 1 ? 'just now' : `${span(seconds)} ago`;
 }
 
+/** `12,000`. By hand, because the locales of the host's library take 20 ms to be loaded. */
+export function thousands(n: number): string {
+  return String(n).replaceAll(/\B(?=(\d{3})+$)/g, ',');
+}
+
 /** `1 task`, `12,000 tasks`. */
 export function count(n: number, what: string): string {
-  return `${n.toLocaleString('en-US')} ${what}${n === 1 ? '' : 's'}`;
+  return `${thousands(n)} ${what}${n === 1 ? '' : 's'}`;
 }
 
 /** `64 MB`. */

@@ -3,8 +3,8 @@
 import * as z from 'zod';
 import { type Meanings, unknownKey, type Vocabulary } from './suggest.ts';
 import { envOf, envProblems } from './task.ts';
-import { closedObject, expected, isObject, isText, type Problem, problemsOf } from './validation.ts';
-import { duration, durationOrNone, size } from './values.ts';
+import { closedObject, duration, durationOrNone, size } from './schema-parts.ts';
+import { expected, isObject, isText, type Problem, problemsOf } from './validation.ts';
 import { readText } from './yaml.ts';
 
 export interface Config {

@@ -2,8 +2,8 @@
 import * as z from 'zod';
 import { type Meanings, unknownKey, type Vocabulary } from './suggest.ts';
 import { defaultsProblems, taskSchema } from './task.ts';
+import { durationOrNone } from './schema-parts.ts';
 import { expected, type Failed, isObject, isText, type Problem, problemsOf, type Raw } from './validation.ts';
-import { durationOrNone } from './values.ts';
 
 export interface JobSettings {
   description: string | undefined;

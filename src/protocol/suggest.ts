@@ -32,17 +32,26 @@ function snake(key: string): string {
     .toLowerCase();
 }
 
-/** The candidate that `word` most likely is a slip of, or undefined if none is near. Ties: the earlier one. */
+/**
+ * The candidate that `word` most likely is a slip of, or undefined if none is near. Ties: the earlier one. One wrong letter
+ * of one or two leaves nothing to go by, and another number is another thing: `b` is no slip of `a`, nor `t8` of `t7`.
+ */
 export function closest(word: string, candidates: Iterable<string>): string | undefined {
-  const limit = Math.max(1, Math.floor(word.length / 3));
+  const limit = Math.floor(word.length / 3);
+  const skeleton = withoutNumbers(word);
   let best: string | undefined;
   let least = limit + 1;
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - word.length) >= least) continue;
     const d = distance(word.toLowerCase(), candidate.toLowerCase());
-    if (d < least) [best, least] = [candidate, d];
+    if (d < least && (d === 0 || withoutNumbers(candidate) !== skeleton)) [best, least] = [candidate, d];
   }
   return best;
+}
+
+/** `part-12` → `part-#`. */
+function withoutNumbers(word: string): string {
+  return word.replaceAll(/\d+/g, '#');
 }
 
 /** Edits between two words: a letter more, less, other, or two swapped. */

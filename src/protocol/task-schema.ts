@@ -4,8 +4,9 @@ import * as z from 'zod';
 import { nameProblem } from './names.ts';
 import type { Meanings } from './suggest.ts';
 import { more } from './task-words.ts';
-import { closedObject, expected, isText, quote, show } from './validation.ts';
-import { duration, durationOrNone, parseDuration } from './values.ts';
+import { closedObject, duration, durationOrNone } from './schema-parts.ts';
+import { expected, isText, quote, show } from './validation.ts';
+import { parseDuration } from './values.ts';
 
 const MAX_NUMBER = 1_000_000_000;
 

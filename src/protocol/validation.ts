@@ -1,7 +1,6 @@
 // What is wrong with a value, in the user's words: the schemas of this folder give `Problem`s, never the messages of
 // the library behind them. Nothing here knows text, lines or files; problems.ts does, and is loaded only to show one.
-import * as z from 'zod';
-import { type Meanings, unknownKey } from './suggest.ts';
+import type * as z from 'zod';
 
 /** One thing wrong with a value: where in it, and what. `message` begins in lower case and does not repeat the path. */
 export interface Problem {
@@ -81,22 +80,6 @@ export function problemsOf(issues: readonly Issue[], base: readonly (string | nu
   return all.filter(({ path }) => {
     const place = JSON.stringify(path);
     return !spokenOf.has(place) && spokenOf.add(place);
-  });
-}
-
-/** A schema of an object inside another: its unknown keys are refused one by one, each with what was meant. */
-export function closedObject<Shape extends z.core.$ZodShape>(shape: Shape, words: string, meanings: Meanings = {}) {
-  const vocabulary = { known: Object.keys(shape), meanings, later: [] };
-  return z.strictObject(shape, {
-    error: (issue) => {
-      if (issue.code !== 'unrecognized_keys') return expected(words)(issue);
-      const input = isObject(issue.input) ? issue.input : {};
-      // One line for each key: `problemsOf` takes them apart again.
-      return issue.keys
-        .slice(0, 20)
-        .map((key) => unknownKey(key, input[key], vocabulary))
-        .join('\n');
-    },
   });
 }
 

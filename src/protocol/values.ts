@@ -1,12 +1,11 @@
 // Durations and sizes as people write them: `"1h30m"` or seconds, `"64MB"` or bytes.
-import * as z from 'zod';
 import { expected, quote } from './validation.ts';
 
 /** Ten years, in seconds: no wait of a job is longer, but a time stamp in the place of a duration is. */
 export const MAX_DURATION = 3650 * 86_400;
 
-const DURATION_WORDS = 'a duration: seconds, or text as "90s", "5m", "1h30m"';
-const OR_NONE = `${DURATION_WORDS}; or "none"`;
+export const DURATION_WORDS = 'a duration: seconds, or text as "90s", "5m", "1h30m"';
+export const OR_NONE_WORDS = `${DURATION_WORDS}; or "none"`;
 const DURATION = /^(?:([\d.]+)d)?\s?(?:([\d.]+)h)?\s?(?:([\d.]+)m)?\s?(?:([\d.]+)s)?\s?(?:([\d.]+)ms)?$/;
 const DURATION_UNITS = [86_400, 3600, 60, 1, 0.001];
 
@@ -54,7 +53,7 @@ export function formatDuration(seconds: number | 'none'): string {
   return text || '0s';
 }
 
-const SIZE_WORDS = 'a size: bytes, or text as "64MB", "1.5GiB"';
+export const SIZE_WORDS = 'a size: bytes, or text as "64MB", "1.5GiB"';
 const SIZE_UNITS: Readonly<Record<string, number>> = {
   '': 1,
   b: 1,
@@ -100,40 +99,3 @@ export function formatSize(bytes: number): string {
   }
   return `${bytes}B`;
 }
-
-const numberOrText = (words: string) => z.union([z.number(), z.string()], { error: expected(words) });
-
-/** Of a schema: a duration, in seconds once parsed. `least` 0 allows 0. */
-export const duration = ({ positive = false } = {}) =>
-  numberOrText(DURATION_WORDS).transform((input, context): number => {
-    const seconds = parseDuration(input);
-    const problem =
-      seconds === 'none'
-        ? expected(DURATION_WORDS)({ input })
-        : positive && seconds === 0
-          ? 'must be longer than 0'
-          : durationProblem(input);
-    if (problem === undefined && typeof seconds === 'number') return seconds;
-    context.issues.push({ code: 'custom', message: problem ?? '', input });
-    return z.NEVER;
-  });
-
-/** Of a schema: a duration longer than 0, or `none`. */
-export const durationOrNone = () =>
-  numberOrText(OR_NONE).transform((input, context): number | 'none' => {
-    const seconds = parseDuration(input);
-    if (seconds !== undefined && seconds !== 0) return seconds;
-    const message =
-      seconds === 0 ? 'must be longer than 0; for no limit write "none"' : (durationProblem(input, OR_NONE) ?? '');
-    context.issues.push({ code: 'custom', message, input });
-    return z.NEVER;
-  });
-
-/** Of a schema: a size, in bytes once parsed. */
-export const size = () =>
-  numberOrText(SIZE_WORDS).transform((input, context): number => {
-    const bytes = parseSize(input);
-    if (bytes !== undefined) return bytes;
-    context.issues.push({ code: 'custom', message: sizeProblem(input) ?? '', input });
-    return z.NEVER;
-  });

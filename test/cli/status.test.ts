@@ -77,6 +77,20 @@ describe('status without a daemon', { concurrency: true }, () => {
       (await place.spoold('status', 'words/transfrom')).err,
       /no task transfrom.*\nDid you mean words\/transform\?/,
     );
+    const letter = await place.spoold('status', 'etl/q');
+    assert.match(
+      letter.err,
+      /no task q in the job etl.*\nspoold status etl lists its tasks/,
+      'no letter is a slip of another',
+    );
+  });
+
+  it('says a wrong address in words on standard error with --json too, and prints no half a document', async () => {
+    for (const address of ['elt', 'etl/nothing', 'a/b/c']) {
+      const { status, out, err } = await place.spoold('status', '--json', address);
+      assert.deepEqual([status, out], [2, '']);
+      assert.match(err, /^spoold: (There is no|"a\/b\/c" is no address)/);
+    }
   });
 
   it('refuses what is no address, with the usage status', async () => {

@@ -114,6 +114,15 @@ test('the nearest word is found within a third of its letters, and none beyond',
   assert.equal(closest('timout', ['timeout', 'cwd']), 'timeout');
   assert.equal(closest('tiemout', ['timeout', 'cwd']), 'timeout');
   assert.equal(closest('abcdef', ['uvwxyz']), undefined);
+  assert.equal(closest('Etl', ['etl']), 'etl');
+  assert.equal(closest('X', ['y', 'x']), 'x', 'capitals are a slip in any word');
+  for (const [word, other] of [
+    ['a', 'b'],
+    ['ab', 'ax'],
+    ['t7', 't8'],
+    ['part-12', 'part-13'],
+  ] as const)
+    assert.equal(closest(word, [other]), undefined, `${other} is no slip of ${word}`);
   fc.assert(
     fc.property(fc.string({ maxLength: 12 }), fc.string({ maxLength: 12 }), (a, b) => {
       assert.equal(distance(a, b), distance(b, a));
