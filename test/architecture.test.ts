@@ -32,6 +32,7 @@ const WRITES: Record<string, readonly string[]> = {
 /** File → the clock that it reads by itself, not by host/clock.ts. */
 const CLOCKS: Record<string, readonly string[]> = {
   'cli/status.ts': ['Date.now'], // ages that a person reads; cli/ may not import host/
+  'cli/why.ts': ['Date.now'], // the same
   'cli/watch.ts': ['performance.now'], // how often the screen is drawn
 };
 

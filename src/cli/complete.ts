@@ -12,6 +12,7 @@ const POSITIONALS: Record<string, readonly Source[]> = {
   add: [':commands'],
   submit: [':files'],
   status: ['address'],
+  why: ['address'],
   logs: ['task'],
   wait: ['address'],
   cancel: ['address'],

@@ -3,5 +3,7 @@
 // is one of these; main.ts has them as well, for words in another order and for `help`.
 import { endWith, perform } from './perform.ts';
 import { StatusCommand } from './status.ts';
+import { WhyCommand } from './why.ts';
 
-await endWith(perform(StatusCommand, 'status', process.argv.slice(2)));
+const argv = process.argv.slice(2);
+await endWith(argv[0] === 'why' ? perform(WhyCommand, 'why', argv) : perform(StatusCommand, 'status', argv));

@@ -3,7 +3,7 @@
 import type { Attempt } from '../client/attempts.ts';
 import type { Place } from '../client/place.ts';
 import type { JobLine, JobReport, JobTask, Overview, ShownTask } from '../client/status.ts';
-import type { Remark } from '../client/waiting.ts';
+import type { Remark } from '../client/remark.ts';
 import { VERSION } from '../version.ts';
 import { styled } from './print.ts';
 import { ago, attemptWords, count, list, oneLine, span, thousands } from './words.ts';
@@ -148,7 +148,7 @@ function jobTable(jobs: readonly JobLine[]): string[] {
   return cut(lines, MOST_JOBS, jobs.length, 'job');
 }
 
-function countsText(counts: JobLine['counts']): string {
+export function countsText(counts: JobLine['counts']): string {
   const parts = ORDER.filter((state) => counts[state] > 0).map((state) =>
     coloured(state, `${thousands(counts[state])} ${wordOf(state)}`),
   );
@@ -256,7 +256,7 @@ function remarkWords(remark: Remark, now: number): string {
     case 'waits for':
       return `waits for ${list(remark.tasks.map(({ task, state }) => `${task} (${state === 'unknown' ? 'not queued yet' : wordOf(state)})`))}`;
     case 'retry':
-      return `is tried again in ${span((Date.parse(remark.at) - now) / 1000)}`;
+      return `is tried again in ${span((remark.at - now) / 1000)}`;
     case 'rejected':
       return remark.reason || BY_HAND;
     case 'skipped':
@@ -272,6 +272,7 @@ function jobNext(name: string, place: Place, groups: JobReport['groups'], { dir 
   if (place.daemon.kind === 'stopped' && (running ?? first('pending')) !== undefined) return `spoold start${dir}`;
   if (rejected !== undefined) return `spoold retry${dir} --edit ${name}/${rejected.id}`;
   if (failed !== undefined)
-    return `spoold status${dir} ${name}/${failed.id}; to try all that failed again: spoold retry${dir} ${name}`;
-  return running === undefined ? undefined : `spoold logs${dir} -f ${name}/${running.id}`;
+    return `spoold why${dir} ${name}/${failed.id}; to try all that failed again: spoold retry${dir} ${name}`;
+  if (running !== undefined) return `spoold logs${dir} -f ${name}/${running.id}`;
+  return first('pending') === undefined ? undefined : `spoold why${dir} ${name}`;
 }

@@ -22,6 +22,7 @@ export const VERBS: Record<string, Verb> = {
   submit: { usage: 'FILE [--dry-run]', about: 'queue a workflow', load: async () => (await import('./submit.ts')).SubmitCommand },
 
   status: { usage: '[JOB | JOB/TASK]', about: 'what runs, waits and failed, and why', load: async () => (await import('./status.ts')).StatusCommand },
+  why: { usage: 'JOB | JOB/TASK', about: 'why it waits, failed, was skipped', load: async () => (await import('./why.ts')).WhyCommand },
   logs: { usage: 'JOB/TASK [-f]', about: 'what a task printed', load: async () => (await import('./logs.ts')).LogsCommand },
   wait: { usage: '[ADDRESS…]', about: 'wait for jobs or tasks to end', load: async () => (await import('./wait.ts')).WaitCommand },
 
@@ -42,7 +43,7 @@ export const VERBS: Record<string, Verb> = {
 export const GROUPS: [title: string, verbs: string[]][] = [
   ['Now', ['run']],
   ['Queue', ['add', 'submit']],
-  ['Look', ['status', 'logs', 'wait']],
+  ['Look', ['status', 'why', 'logs', 'wait']],
   ['Change', ['cancel', 'retry', 'reset', 'edit', 'mark', 'pause', 'resume', 'parallel']],
   ['Serve', ['init', 'start', 'stop', 'restart', 'unit']],
   ['Write', ['validate', 'schema', 'completion']],

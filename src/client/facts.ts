@@ -91,7 +91,8 @@ export function causeOf(job: JobLayout, id: string): Cause | undefined {
   return match ? { folder: match[1] as State, id: match[2] as string } : undefined;
 }
 
-function ancestorsNoted(job: JobLayout, id: string): string[] {
+/** The lineage of a rejected drop, as its reason has it: nearest first. */
+export function ancestorsNoted(job: JobLayout, id: string): string[] {
   return /^ancestors: (.+)$/m.exec(textOf(job.rejection(id)))?.[1]?.split(' ') ?? [];
 }
 

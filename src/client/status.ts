@@ -22,7 +22,7 @@ import { findJob } from './find.ts';
 import { lastLinesOf } from './logs.ts';
 import { type Pause, readPause } from './pause.ts';
 import { daemonJson, jobDamage, type Place, placeOf } from './place.ts';
-import { type Remark, remarkOn } from './waiting.ts';
+import { type Remark, remarkOn } from './remark.ts';
 
 export interface JobLine {
   name: string;
@@ -71,7 +71,8 @@ export function jobLines(layout: Layout): JobLine[] {
   return jobNames(layout).map((name) => jobLine(name, layout.job(name)));
 }
 
-function jobLine(name: string, job: JobLayout): JobLine {
+/** The state of one job. */
+export function jobLine(name: string, job: JobLayout): JobLine {
   const { counts, updated_at } = summarise(job, wallClock());
   return { name, state: jobStateOf(counts), pause: readPause(job), counts, updatedAt: updated_at };
 }
@@ -130,7 +131,7 @@ function shownTask(name: string, job: JobLayout, state: State, id: string, attem
 const MOST_DATED = 20_000;
 
 /** Ids of a folder, those that came to it last first; by name where they are too many to be dated. */
-function latestIn(job: JobLayout, state: State, limit: number): string[] {
+export function latestIn(job: JobLayout, state: State, limit: number): string[] {
   const ids = idsIn(job.folder(state));
   if (ids.length > MOST_DATED) return ids.sort((a, b) => compareNatural(b, a)).slice(0, limit);
   const dated = ids.flatMap((id) => {

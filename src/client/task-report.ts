@@ -3,14 +3,13 @@ import { homedir } from 'node:os';
 import { basename, dirname } from 'node:path';
 import type { Layout } from '../protocol/layout.ts';
 import type { RunnerLine } from '../protocol/pid-file.ts';
-import type { Cause } from '../scheduler/graph.ts';
 import { type Attempt, attemptsOf, movedAt } from './attempts.ts';
-import { causeOf, factsOf, jobDefaults, type Raw, readTask, rejectionOf, textOf } from './facts.ts';
+import { factsOf, jobDefaults, type Raw, readTask, textOf } from './facts.ts';
 import { findTask, type Found, type FoundTask, heldNameOf } from './find.ts';
 import { lastLinesOf } from './logs.ts';
 import { type Place, placeOf } from './place.ts';
 import { type ProcessUse, processesOf } from './processes.ts';
-import { type Obstacle, obstaclesOf } from './waiting.ts';
+import { type TaskWhy, whyTask } from './why.ts';
 
 export interface TaskReport {
   place: Place;
@@ -23,8 +22,6 @@ export interface TaskReport {
   path: string;
   /** The file as it is written; undefined if it does not read. */
   spec: Raw | undefined;
-  /** Why it does not read. */
-  damage: string | undefined;
   /** What it runs, in words of a command line, and where; undefined if the file does not say. */
   argv: string[] | undefined;
   shell: string | undefined;
@@ -35,11 +32,10 @@ export interface TaskReport {
   attempts: Attempt[];
   /** Of the attempt that lives. */
   processes: ProcessUse[];
-  waitingFor: Obstacle[];
-  /** Why it was skipped. */
-  cause: Cause | undefined;
-  /** Why it was rejected: the first line, and all of it. */
-  rejection: { first: string; whole: string } | undefined;
+  /** Why it is as it is. */
+  why: TaskWhy;
+  /** Why it was rejected, all of it. */
+  rejection: string | undefined;
   /** Of the latest attempt's output. */
   lastLines: string[];
 }
@@ -62,7 +58,6 @@ export function taskReport(layout: Layout, job: string, id: string, lines: numbe
     since: movedAt(path),
     path,
     spec: raw,
-    damage: read.kind === 'damaged' ? read.reason : undefined,
     argv: argvOf(merged),
     shell: typeof merged.shell === 'string' && argvOf(raw ?? {}) === undefined ? merged.shell : undefined,
     cwd: typeof merged.cwd === 'string' ? merged.cwd : defaultFolder(layout),
@@ -71,15 +66,8 @@ export function taskReport(layout: Layout, job: string, id: string, lines: numbe
     attempts,
     processes:
       latest?.now.kind === 'live' && latest.now.here ? processesOf(latest.layout.root, latest.now.runner.pid) : [],
-    waitingFor:
-      found.state === 'pending' && read.kind === 'ok'
-        ? obstaclesOf(layout, found.layout, id, read.raw, read.queuedAt)
-        : [],
-    cause: found.state === 'skipped' ? causeOf(found.layout, id) : undefined,
-    rejection:
-      found.state === 'rejected'
-        ? { first: rejectionOf(found.layout, id), whole: textOf(found.layout.rejection(id)).trim() }
-        : undefined,
+    why: whyTask(layout, job, id, 0),
+    rejection: found.state === 'rejected' ? textOf(found.layout.rejection(id)).trim() : undefined,
     lastLines: latest === undefined ? [] : lastLinesOf(latest, lines),
   };
 }
@@ -102,14 +90,14 @@ function defaultFolder({ root }: Layout): string {
 
 /** The document of `status JOB/TASK --json`. */
 export function taskJson(report: TaskReport): unknown {
-  const { job, task, state, spec, attempts, waitingFor } = report;
+  const { job, task, state, spec, attempts, why } = report;
   return {
     job,
     task,
     state,
     spec: spec ?? null,
     attempts: attempts.flatMap((attempt) => attemptJson(report, attempt)),
-    waiting_for: waitingFor,
+    waiting_for: state === 'pending' ? why.why.causes : [],
   };
 }
 

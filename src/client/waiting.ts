@@ -1,118 +1,133 @@
-// Why a task that waits does not start: what it waits for, one thing after the other.
+// What a waiting task waits for, told by the scheduler's own judgement on the few files that it concerns: the place it lies
+// in, its time, its dependencies with all that these queued, and last a slot.
 import { isThere } from '../host/atomic.ts';
-import { wallClock } from '../host/clock.ts';
-import type { JobLayout, Layout } from '../protocol/layout.ts';
-import type { State } from '../protocol/states.ts';
+import type { JobLayout } from '../protocol/layout.ts';
 import { parseDuration } from '../protocol/values.ts';
-import { claimedAttempt, readResult, runsOf } from '../store/runs.ts';
-import { readParallel, stateOf } from '../store/snapshot.ts';
-import { causeOf, factsOf, jobDefaults, loadGraph, type Raw, readTask, rejectionOf } from './facts.ts';
-import { type Found, heldNameOf } from './find.ts';
+import { JobGraph, type NodeState, type TaskFacts } from '../scheduler/graph.ts';
+import { claimedAttempt, readEnding, readResult, runsOf } from '../store/runs.ts';
+import { readParallel } from '../store/snapshot.ts';
+import type { Cause, Why } from './causes.ts';
+import { factsOf, jobDefaults, type Raw } from './facts.ts';
+import type { Inquiry } from './inquiry.ts';
 import { readPause } from './pause.ts';
-import { jobDamage, placeOf } from './place.ts';
+import { jobDamage, type Place } from './place.ts';
+import { fullSlots } from './slots.ts';
 
-export type Obstacle =
-  /** `left`: how many of what it queued are unfinished, where itself it has ended. */
-  | { kind: 'dependency'; task: string; state: Found | 'unknown'; left?: number }
-  | { kind: 'time'; until: string; why: 'retry' | 'not_before' }
-  /** Its attempt before is not over yet. */
-  | { kind: 'attempt'; attempt: number }
-  | { kind: 'paused'; place: 'everything' | 'job' }
-  | { kind: 'parallel'; place: 'everything' | 'job' }
-  | { kind: 'job_damaged'; reason: string }
-  | { kind: 'daemon'; reason: string }
-  /** Nothing else: it starts when its turn comes. */
-  | { kind: 'slot' };
+/** Dependencies, and members of a family, that are told about; the others are named. */
+const MOST_TOLD = 20;
 
-/** What a waiting task waits for. Reads the job's unfinished tasks where it depends on one that queued others. */
-export function obstaclesOf(layout: Layout, job: JobLayout, id: string, raw: Raw, queuedAt: number): Obstacle[] {
-  const all: Obstacle[] = [...placeObstacles(layout, job), ...taskObstacles(job, id, raw, queuedAt)];
-  const { dependencies } = factsOf(id, raw, {});
-  const direct = dependencies.map((task) => dependencyOf(job, task));
-  all.push(...direct.filter(({ state }) => state !== 'succeeded'));
-  const ended = direct.filter(({ state }) => state === 'succeeded').map(({ task }) => task);
-  if (ended.length > 0) all.push(...unfinishedFamilies(job, ended));
-  return all.length > 0 ? all : [{ kind: 'slot' }];
-}
-
-function dependencyOf(job: JobLayout, task: string): Obstacle & { kind: 'dependency' } {
-  const state = stateOf(job, task) ?? (heldNameOf(job, task) === undefined ? 'unknown' : 'held');
-  return { kind: 'dependency', task, state };
-}
-
-function unfinishedFamilies(job: JobLayout, ids: readonly string[]): Obstacle[] {
-  const graph = loadGraph(job);
-  return ids.flatMap((task): Obstacle[] => {
-    const left = graph.unfinishedIn(task);
-    if (left > 0) return [{ kind: 'dependency', task, state: 'succeeded', left }];
-    const judged = graph.readiness({ dependencies: [task], runIf: 'success' });
-    return judged.kind === 'doomed' ? [{ kind: 'dependency', task: judged.cause.id, state: judged.cause.folder }] : [];
-  });
-}
-
-function placeObstacles(layout: Layout, job: JobLayout): Obstacle[] {
-  const all: Obstacle[] = [];
-  const place = placeOf(layout);
-  if (place.daemon.kind === 'stopped') all.push({ kind: 'daemon', reason: 'no daemon serves the directory' });
-  else if (place.daemon.record.holding !== undefined) all.push({ kind: 'daemon', reason: place.daemon.record.holding });
-  else if (place.daemon.record.stopping !== undefined) all.push({ kind: 'daemon', reason: 'the daemon is stopping' });
-  if (place.pause !== undefined) all.push({ kind: 'paused', place: 'everything' });
-  if (readPause(job) !== undefined) all.push({ kind: 'paused', place: 'job' });
-  if (place.parallel === 0) all.push({ kind: 'parallel', place: 'everything' });
-  if (readParallel(job.parallel) === 0) all.push({ kind: 'parallel', place: 'job' });
+/** What keeps everything, or everything of the job, from being started. */
+export function placeCauses({ job }: Inquiry, { daemon, pause, parallel, root }: Place): Cause[] {
+  const all: Cause[] = [];
+  if (daemon.kind === 'stopped') all.push({ cause: 'no_daemon' });
+  else {
+    const { holding, stopping, serving } = daemon.record;
+    if (stopping !== undefined) all.push({ cause: 'daemon_stopping', how: stopping });
+    else if (!serving) all.push({ cause: 'daemon_starting' });
+    if (holding !== undefined) all.push({ cause: 'daemon_holding', reason: holding });
+  }
+  if (pause !== undefined) all.push({ cause: 'paused', place: 'everything', by: pause.by ?? null, since: pause.since });
+  const own = readPause(job);
+  if (own !== undefined) all.push({ cause: 'paused', place: 'job', by: own.by ?? null, since: own.since });
+  if (parallel === 0) all.push({ cause: 'parallel_zero', place: 'everything', path: `${root}/parallel` });
+  if (readParallel(job.parallel) === 0) all.push({ cause: 'parallel_zero', place: 'job', path: job.parallel });
   const damage = jobDamage(job.settings);
-  if (damage !== undefined) all.push({ kind: 'job_damaged', reason: damage });
+  if (damage !== undefined) all.push({ cause: 'job_unreadable', path: job.settings, reason: damage });
   return all;
 }
 
-function taskObstacles(job: JobLayout, id: string, raw: Raw, queuedAt: number): Obstacle[] {
-  const all: Obstacle[] = [];
-  const claimed = claimedAttempt(job, id);
-  if (claimed !== undefined) all.push({ kind: 'attempt', attempt: claimed });
-  const retry = retryAt(job, id);
-  if (retry !== undefined && Date.parse(retry) > wallClock()) all.push({ kind: 'time', until: retry, why: 'retry' });
-  const start = notBefore({ ...jobDefaults(job), ...raw }.not_before, queuedAt);
-  if (start !== undefined && start > wallClock())
-    all.push({ kind: 'time', until: new Date(start).toISOString(), why: 'not_before' });
+/** What keeps one waiting task, whatever holds for its job, from being started; nothing if it only waits for a slot. */
+export function taskCauses(
+  inquiry: Inquiry,
+  id: string,
+  raw: Raw,
+  queuedAt: number,
+  tell: (id: string) => Why,
+): Cause[] {
+  const merged = { ...jobDefaults(inquiry.job), ...raw };
+  return [
+    ...attemptCauses(inquiry.job, id),
+    ...timeCauses(inquiry, id, merged, queuedAt),
+    ...dependencyCauses(inquiry, factsOf(id, merged, {}), tell),
+  ];
+}
+
+/** Of a task that nothing of its own keeps: what keeps all, the slots that are taken, or nothing at all. */
+export function turnCauses(inquiry: Inquiry, place: Place): Cause[] {
+  if (placeCauses(inquiry, place).length > 0) return [{ cause: 'ready' }];
+  inquiry.full ??= fullSlots(inquiry.layout, inquiry.name, place.daemon);
+  return inquiry.full.length > 0 ? inquiry.full : [{ cause: 'due' }];
+}
+
+function attemptCauses(job: JobLayout, id: string): Cause[] {
+  const attempt = claimedAttempt(job, id);
+  if (attempt === undefined) return [];
+  return [{ cause: 'attempt_not_over', attempt, ending: readEnding(job.run(id, attempt))?.message ?? null }];
+}
+
+function timeCauses({ job, now }: Inquiry, id: string, { not_before }: Raw, queuedAt: number): Cause[] {
+  const all: Cause[] = [];
+  const last = lastResult(job, id);
+  const due = last?.to === 'pending' && last.retry_at ? Date.parse(last.retry_at) : 0;
+  if (last !== undefined && due > now)
+    all.push({ cause: 'retry_delay', until: iso(due), attempt: last.attempt + 1, message: last.message });
+  const start = startOf(not_before, queuedAt);
+  if (start > now) all.push({ cause: 'not_before', until: iso(start) });
   return all;
 }
 
-/** When the next attempt is due, if the last one's result said so. */
-export function retryAt(job: JobLayout, id: string): string | undefined {
-  const last = runsOf(job, id).findLast((run) => isThere(run.layout.result));
-  const result = last && (readResult(last.layout) as { to: string; retry_at?: string | null } | undefined);
-  return result?.to === 'pending' && result.retry_at ? result.retry_at : undefined;
-}
-
-function notBefore(value: unknown, queuedAt: number): number | undefined {
+function startOf(value: unknown, queuedAt: number): number {
   const delay = parseDuration(value);
   if (typeof delay === 'number') return queuedAt + delay * 1000;
   const at = typeof value === 'string' ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(at) ? undefined : at;
+  return Number.isNaN(at) ? 0 : at;
 }
 
-/** The most telling fact about a task in a list, for a line of its own. */
-export type Remark =
-  | { kind: 'waits for'; tasks: { task: string; state: Found | 'unknown' }[] }
-  | { kind: 'retry'; at: string }
-  | { kind: 'rejected'; reason: string }
-  | { kind: 'skipped'; cause: string; folder: State }
-  | { kind: 'unreadable'; reason: string };
+/** When the next attempt is due (milliseconds since 1970), if the last one's result said so. */
+export function retryAt(job: JobLayout, id: string): number | undefined {
+  const last = lastResult(job, id);
+  return last?.to === 'pending' && last.retry_at ? Date.parse(last.retry_at) : undefined;
+}
 
-export function remarkOn(job: JobLayout, id: string, state: State): Remark | undefined {
-  if (state === 'rejected') return { kind: 'rejected', reason: rejectionOf(job, id) };
-  if (state === 'skipped') {
-    const cause = causeOf(job, id);
-    return cause && { kind: 'skipped', cause: cause.id, folder: cause.folder };
+/** The result of the latest attempt that has one. */
+export function lastResult(job: JobLayout, id: string) {
+  const last = runsOf(job, id).findLast((run) => isThere(run.layout.result));
+  return last && readResult(last.layout);
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** The dependencies that have not come to what is asked of them, judged by a graph of nothing but their families. */
+function dependencyCauses(inquiry: Inquiry, facts: TaskFacts, tell: (id: string) => Why): Cause[] {
+  const { job, families } = inquiry;
+  const graph = new JobGraph((id) => isThere(job.task('succeeded', id)));
+  const put = (id: string, state: NodeState, ancestors: readonly string[]) =>
+    graph.put({ ...facts, id, dependencies: [], ancestors }, state);
+  for (const id of facts.dependencies) {
+    const state = inquiry.stateOf(id);
+    if (state === undefined) continue;
+    if (state !== 'succeeded') put(id, state, []);
+    if (state === 'pending' || state === 'running' || state === 'held') continue; // unfinished, whatever it queued
+    for (const member of families.of(id)) put(member.id, member.state, member.ancestors);
   }
-  if (state !== 'pending') return undefined;
-  const read = readTask(job.task('pending', id));
-  if (read.kind === 'damaged') return { kind: 'unreadable', reason: read.reason };
-  if (read.kind === 'missing') return undefined;
-  const unmet = factsOf(id, read.raw, {})
-    .dependencies.map((task) => dependencyOf(job, task))
-    .filter((d) => d.state !== 'succeeded');
-  if (unmet.length > 0) return { kind: 'waits for', tasks: unmet };
-  const at = retryAt(job, id);
-  return at !== undefined && Date.parse(at) > wallClock() ? { kind: 'retry', at } : undefined;
+  const judged = graph.readiness(facts);
+  if (judged.kind === 'ready') return [];
+  if (judged.kind === 'doomed') {
+    const { cause, dependency } = judged;
+    const queued = cause.id === dependency ? {} : { left: 0, queued: [tell(cause.id)] };
+    return [{ cause: 'dependency', run_if: facts.runIf, why: tell(dependency), ...queued }];
+  }
+  return judged.on.map((wait, i): Cause => {
+    const why: Why = i < MOST_TOLD ? tell(wait.dependency) : { ...inquiry.begin(wait.dependency), cut: 'too deep' };
+    const base = { cause: 'dependency', run_if: facts.runIf, why } as const;
+    if (wait.why === 'unknown' || isUnfinished(why)) return base;
+    const members = families.of(wait.dependency).filter(isUnfinished);
+    return { ...base, left: wait.left, queued: members.slice(0, MOST_TOLD).map(({ id }) => tell(id)) };
+  });
+}
+
+function isUnfinished({ state }: { state: string }): boolean {
+  return state === 'pending' || state === 'running' || state === 'held';
 }

@@ -51,12 +51,13 @@ describe('status without a daemon', { concurrency: true }, () => {
     assert.equal(job?.state, 'waiting');
   });
 
-  it('says what a waiting task waits for, each thing on its own line', async () => {
+  it('says what a waiting task waits for, all of it', async () => {
     const { out } = await place.spoold('status', 'etl/b');
-    assert.match(out, /etl\/b waits, for 3 reasons/);
-    assert.match(out, /for a, which is waiting/);
-    assert.match(out, /for nobody, which nobody has queued yet/);
-    assert.match(out, /because no daemon serves the directory/);
+    assert.match(
+      out,
+      /etl\/b waits because no daemon serves the directory; and it waits for 2 tasks: a \(is ready to start\)/,
+    );
+    assert.match(out, /nobody \(has not been queued by anybody yet\)/);
   });
 
   it('takes --job for the first half of an address', async () => {
@@ -65,7 +66,7 @@ describe('status without a daemon', { concurrency: true }, () => {
 
   it('says how to let a held task run', async () => {
     const { out } = await place.spoold('status', 'etl/c');
-    assert.match(out, /etl\/c is held back.* mv .*c\.held .*c\.json/);
+    assert.match(out, /etl\/c is held back.*\n(.*\n)*Next: to let it run: mv .*c\.held .*c\.json/);
   });
 
   it('suggests the task, or the job, that was meant', async () => {
@@ -228,7 +229,7 @@ describe('status under a daemon', { concurrency: true }, () => {
     const job = place.job('run').drop('x', { command: ['sh', '-c', 'echo up; sleep 1000'], cwd: '/' });
     await job.says('x', 'up');
     const { out } = await place.spoold('status', 'run/x');
-    assert.match(out, /run\/x runs for .*, attempt 1/);
+    assert.match(out, /run\/x runs for /);
     assert.match(out, /command +sh -c 'echo up; sleep 1000'\n +in +\/\n/);
     assert.match(out, /sleep 1000\n/);
     assert.match(out, /Output .*output\.log\)\n {2}\| up/);
@@ -271,7 +272,10 @@ describe('status under a daemon', { concurrency: true }, () => {
     const { out } = await place.spoold('status', 'mixed');
     assert.match(out, /next +because bad is failed/);
     assert.match(out, /typo +typo\.json:1:\d+: comand: there is no such key; did you mean "command"\?/);
-    assert.match((await place.spoold('status', 'mixed/next')).out, /was skipped .*, because bad is failed/);
+    assert.match(
+      (await place.spoold('status', 'mixed/next')).out,
+      /was skipped .*because bad failed .*: exit status 1/,
+    );
     assert.match(
       (await place.spoold('status', 'mixed/typo')).out,
       /was rejected .*comand.*\n(.*\n)*Next: spoold retry .*--edit mixed\/typo/,
@@ -285,7 +289,10 @@ describe('status under a daemon', { concurrency: true }, () => {
       () => job.hasResult('x') && job.isIn('pending', 'x') && !job.isClaimed('x'),
       () => job.describe('x'),
     );
-    assert.match((await place.spoold('status', 'later/x')).out, /later\/x waits to be tried again in (1h00m|59m\d\ds)/);
+    assert.match(
+      (await place.spoold('status', 'later/x')).out,
+      /later\/x is tried again in (1h00m|59m\d\ds), as attempt 2/,
+    );
     assert.match((await place.spoold('status', 'later')).out, /x +is tried again in (1h00m|59m\d\ds)/);
   });
 
@@ -297,7 +304,7 @@ describe('status under a daemon', { concurrency: true }, () => {
     await job.comesTo('running', 'kid');
     assert.match(
       (await place.spoold('status', 'family/after')).out,
-      /waits for child-of, which has succeeded, and 1 task that it queued/,
+      /waits for child-of, which has succeeded itself, but not yet a task that it queued: kid/,
     );
     assert.match((await place.spoold('status', 'family/kid')).out, /queued by +child-of/);
     job.move('kid', 'running', 'cancelled');

@@ -1,0 +1,82 @@
+// The words in which `why` thinks: a task, where it lies, and the causes of that, each with the facts that belong to it and
+// no others. `why --json` prints them as they are; cli/cause-words.ts has a sentence for each.
+import type { State } from '../protocol/states.ts';
+import type { RunIf } from '../scheduler/graph.ts';
+import type { Found } from './find.ts';
+
+/** One task, and why it is as it is: the most telling cause first. */
+export interface Why {
+  task: string;
+  /** `unknown`: no folder has it. */
+  state: Found | 'unknown';
+  /** ISO 8601, UTC: when it came to its folder. */
+  since: string | null;
+  causes: Cause[];
+  /** It is told elsewhere in the same answer, or too deep to be told. */
+  cut?: 'told already' | 'too deep';
+}
+
+/** Who occupies a slot or a resource. */
+export interface Holder {
+  job: string;
+  task: string;
+  /** ISO 8601, UTC. */
+  since: string;
+}
+
+type Where = 'everything' | 'job';
+
+export type Cause =
+  // What keeps a whole place from starting anything.
+  | { cause: 'no_daemon' }
+  | { cause: 'daemon_starting' }
+  | { cause: 'daemon_stopping'; how: string }
+  /** A disk that is nearly full, and the like. */
+  | { cause: 'daemon_holding'; reason: string }
+  | { cause: 'paused'; place: Where; by: string | null; since: string }
+  /** The file `parallel` says 0. */
+  | { cause: 'parallel_zero'; place: Where; path: string }
+  | { cause: 'job_unreadable'; path: string; reason: string }
+  // What keeps one task from being started.
+  | { cause: 'file_unreadable'; path: string; reason: string }
+  /** Its attempt before is not over. */
+  | { cause: 'attempt_not_over'; attempt: number; ending: string | null }
+  /** `attempt`: the number of the next one; `message`: how the last one ended. */
+  | { cause: 'retry_delay'; until: string; attempt: number; message: string }
+  | { cause: 'not_before'; until: string }
+  /** It waits for this task with all that it queued. `left`: those it queued that have not ended; some of them by name. */
+  | { cause: 'dependency'; run_if: RunIf; why: Why; left?: number; queued?: Why[] }
+  /** `said_by`: where the limit comes from. */
+  | { cause: 'slots'; place: Where; limit: number; said_by: string; holders: Holder[] }
+  /** Nothing keeps it: it starts with the next look. */
+  | { cause: 'due' }
+  /** Nothing keeps it but what keeps everything. */
+  | { cause: 'ready' }
+  // What became of it.
+  | { cause: 'held'; path: string; to: string }
+  /** Nobody has queued it. `similar`: an id that there is. */
+  | { cause: 'not_queued'; similar: string | null }
+  | { cause: 'being_started' }
+  | { cause: 'running'; attempt: number; since: string; processes: number | null; host: string | null }
+  | { cause: 'being_ended'; attempt: number; message: string }
+  /** Its command has ended with this exit status, or (null) its runner has died, and no daemon has taken note. */
+  | { cause: 'not_noted'; attempt: number; status: number | null }
+  | { cause: 'succeeded'; attempt: number; seconds: number | null }
+  | {
+      cause: 'failed';
+      attempt: number;
+      reason: string;
+      message: string;
+      exit_code: number | null;
+      signal: string | null;
+    }
+  | { cause: 'cancelled'; attempt: number | null; by: string | null; message: string | null }
+  /** The task that caused it, and the folder that one lay in then. */
+  | { cause: 'skipped'; folder: State; run_if: RunIf; why: Why }
+  /** `reason`: the first line of `text`. */
+  | { cause: 'rejected'; reason: string; text: string; path: string }
+  /** A person put it there. */
+  | { cause: 'moved_by_hand'; by: string | null; at: string | null }
+  // What is worth knowing besides.
+  /** These ran instead, because they ask for an end or a failure (`run_if`). */
+  | { cause: 'ran_instead'; tasks: string[] };

@@ -1,0 +1,60 @@
+// What a task queued, to any depth, as far as it is unfinished or did not succeed: found by reading task files, for nothing
+// else says who is whose child. They are read once for a whole answer, and no more than so many of them: a job with
+// 100,000 waiting tasks is told about by those whose names begin like their parent's, and a part of the rest.
+import { namesIn } from '../host/atomic.ts';
+import type { JobLayout } from '../protocol/layout.ts';
+import type { NodeState } from '../scheduler/graph.ts';
+import { heldId, isHeldName } from '../store/snapshot.ts';
+import { idsIn } from '../store/tasks.ts';
+import { ancestorsNoted, factsOf, readTask } from './facts.ts';
+
+const MOST_READ = 2_000;
+
+export interface Member {
+  id: string;
+  state: NodeState;
+  ancestors: readonly string[];
+}
+
+export class Families {
+  private readonly job: JobLayout;
+  private readonly known = new Map<string, Member>();
+  private names: { id: string; state: NodeState; path: string }[] | undefined;
+
+  constructor(job: JobLayout) {
+    this.job = job;
+  }
+
+  /** Members of the family of `root`, itself not among them, that have not succeeded. */
+  of(root: string): Member[] {
+    const names = this.everyName();
+    const few = names.length <= MOST_READ;
+    const likely = few ? names : names.filter(({ id }) => id.startsWith(root)).slice(0, MOST_READ);
+    for (const one of [...likely, ...names.slice(0, few ? 0 : MOST_READ - likely.length)]) this.read(one);
+    return [...this.known.values()].filter(({ ancestors }) => ancestors.includes(root));
+  }
+
+  private read({ id, state, path }: { id: string; state: NodeState; path: string }): void {
+    if (this.known.has(id)) return;
+    const task = readTask(path);
+    const said = task.kind === 'ok' ? factsOf(id, task.raw, {}).ancestors : [];
+    const ancestors = state === 'rejected' && said.length === 0 ? ancestorsNoted(this.job, id) : said;
+    this.known.set(id, { id, state, ancestors });
+  }
+
+  /** What runs first, then what waits, then what did not succeed. */
+  private everyName() {
+    this.names ??= [
+      ...(['running', 'pending'] as const).flatMap((state) => this.namesOf(state)),
+      ...namesIn(this.job.folder('pending'))
+        .filter(isHeldName)
+        .map((name) => ({ id: heldId(name), state: 'held' as const, path: `${this.job.folder('pending')}/${name}` })),
+      ...(['failed', 'cancelled', 'skipped', 'rejected'] as const).flatMap((state) => this.namesOf(state)),
+    ];
+    return this.names;
+  }
+
+  private namesOf(state: Exclude<NodeState, 'held'>) {
+    return idsIn(this.job.folder(state)).map((id) => ({ id, state, path: this.job.task(state, id) }));
+  }
+}

@@ -1,0 +1,85 @@
+// One question about one job: what is read for the answer is read once, and each task is told about once, however many
+// others lead to it. Ids are looked up by name; folders are listed only for what no name leads to.
+import { namesIn } from '../host/atomic.ts';
+import { wallClock } from '../host/clock.ts';
+import type { JobLayout, Layout } from '../protocol/layout.ts';
+import { compareNatural } from '../protocol/names.ts';
+import { closest } from '../protocol/suggest.ts';
+import { heldId, isHeldName, stateOf } from '../store/snapshot.ts';
+import { idsIn } from '../store/tasks.ts';
+import { movedAt } from './attempts.ts';
+import type { Cause, Why } from './causes.ts';
+import { Families } from './families.ts';
+import type { Found } from './find.ts';
+
+/** Tasks told about in one answer; the rest is named. */
+const MOST_TOLD = 1_000;
+
+export class Inquiry {
+  readonly layout: Layout;
+  readonly name: string;
+  readonly job: JobLayout;
+  /** Milliseconds since 1970. */
+  readonly now = wallClock();
+  readonly families: Families;
+  /** The limits that are reached, once somebody has asked. */
+  full: Cause[] | undefined;
+  private readonly all = new Map<string, Why>();
+  private heldNames: Map<string, string> | undefined;
+  private ids: string[] | undefined;
+
+  constructor(layout: Layout, name: string) {
+    this.layout = layout;
+    this.name = name;
+    this.job = layout.job(name);
+    this.families = new Families(this.job);
+  }
+
+  /** A task to be told about: without causes yet, and cut if there is nothing to add. */
+  begin(id: string): Why {
+    const state = this.stateOf(id) ?? 'unknown';
+    const at = state === 'unknown' ? undefined : movedAt(this.pathOf(id, state));
+    const why: Why = { task: id, state, since: at === undefined ? null : new Date(at).toISOString(), causes: [] };
+    if (this.all.has(id)) return { ...why, cut: 'told already' };
+    if (this.all.size >= MOST_TOLD) return { ...why, cut: 'too deep' };
+    this.all.set(id, why);
+    return why;
+  }
+
+  /** What was told of a task, if it was. */
+  told(id: string): Why | undefined {
+    return this.all.get(id);
+  }
+
+  /** Ids that are held back. */
+  heldIds(): string[] {
+    this.heldAs('');
+    return [...(this.heldNames?.keys() ?? [])].sort(compareNatural);
+  }
+
+  /** Where a task lies. A rename under way can hide a name from one look, so there are two. */
+  stateOf(id: string): Found | undefined {
+    return stateOf(this.job, id) ?? stateOf(this.job, id) ?? (this.heldAs(id) === undefined ? undefined : 'held');
+  }
+
+  pathOf(id: string, state: Found): string {
+    return state === 'held' ? `${this.job.folder('pending')}/${this.heldAs(id)}` : this.job.task(state, id);
+  }
+
+  /** The id that a wrong one is most likely a slip of; what has succeeded is not looked through. */
+  similarTo(id: string): string | null {
+    this.ids ??= (['running', 'pending', 'failed', 'cancelled', 'skipped', 'rejected'] as const).flatMap((state) =>
+      idsIn(this.job.folder(state)),
+    );
+    return closest(id, this.ids) ?? null;
+  }
+
+  private heldAs(id: string): string | undefined {
+    this.heldNames ??= new Map(
+      namesIn(this.job.folder('pending'))
+        .filter(isHeldName)
+        .map((name) => [heldId(name), name]),
+    );
+    return this.heldNames.get(id);
+  }
+}
