@@ -155,6 +155,8 @@ function dependencyWords(cause: Cause & { cause: 'dependency' }, why: Why, telli
   }
   const length = chainLength(on);
   const root = rootOf(on);
+  if (root.cut === 'too deep' && root !== on)
+    return `waits for ${on.task}, and that for others, over more than ${length} tasks in a row${condition(cause)}`;
   if (length <= MOST_NESTED || root.causes.length === 0)
     return `waits for ${on.task}, which ${on.causes.length === 0 ? brief(on, telling) : sentence(on, telling)}${condition(cause)}${fate(cause)}`;
   return `waits for ${on.task}, and in the end, over ${length} tasks, for ${root.task}, which ${brief(root, telling)}${condition(cause)}`;

@@ -73,9 +73,10 @@ export function treeLines(why: Why, telling: Telling): string[] {
     put(`  ${first}${coloured(stateColour(node), node.task)}  ${brief(node, telling)}`);
     const { skipped, children } = skipAhead(node);
     if (skipped > 0) put(`  ${rest}└─ ${faint(`… ${count(skipped, 'task')}, each because of the next …`)}`);
+    const under = skipped > 0 ? `${rest}   ` : rest;
     children.forEach((child, i) => {
       const isLast = i === children.length - 1;
-      walk(child, `${rest}${isLast ? '└─ ' : '├─ '}`, `${rest}${isLast ? '   ' : '│  '}`);
+      walk(child, `${under}${isLast ? '└─ ' : '├─ '}`, `${under}${isLast ? '   ' : '│  '}`);
     });
   };
   walk(why, '', '');

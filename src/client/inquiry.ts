@@ -22,9 +22,12 @@ export class Inquiry {
   /** Milliseconds since 1970. */
   readonly now = wallClock();
   readonly families: Families;
-  /** The limits that are reached, once somebody has asked. */
+  /** What keeps all of the job, and the limits that are reached, once somebody has asked. */
+  everywhere: Cause[] | undefined;
   full: Cause[] | undefined;
   private readonly all = new Map<string, Why>();
+  private readonly open: Why[] = [];
+  private taken = 0;
   private heldNames: Map<string, string> | undefined;
   private ids: string[] | undefined;
 
@@ -43,7 +46,13 @@ export class Inquiry {
     if (this.all.has(id)) return { ...why, cut: 'told already' };
     if (this.all.size >= MOST_TOLD) return { ...why, cut: 'too deep' };
     this.all.set(id, why);
+    this.open.push(why);
     return why;
+  }
+
+  /** One that was begun, and whose causes are not found yet; the first of them first. */
+  next(): Why | undefined {
+    return this.open[this.taken++];
   }
 
   /** What was told of a task, if it was. */

@@ -17,7 +17,12 @@ import { fullSlots } from './slots.ts';
 const MOST_TOLD = 20;
 
 /** What keeps everything, or everything of the job, from being started. */
-export function placeCauses({ job }: Inquiry, { daemon, pause, parallel, root }: Place): Cause[] {
+export function everywhere(inquiry: Inquiry, place: Place): Cause[] {
+  inquiry.everywhere ??= placeCauses(inquiry, place);
+  return inquiry.everywhere;
+}
+
+function placeCauses({ job }: Inquiry, { daemon, pause, parallel, root }: Place): Cause[] {
   const all: Cause[] = [];
   if (daemon.kind === 'stopped') all.push({ cause: 'no_daemon' });
   else {
@@ -54,7 +59,7 @@ export function taskCauses(
 
 /** Of a task that nothing of its own keeps: what keeps all, the slots that are taken, or nothing at all. */
 export function turnCauses(inquiry: Inquiry, place: Place): Cause[] {
-  if (placeCauses(inquiry, place).length > 0) return [{ cause: 'ready' }];
+  if (everywhere(inquiry, place).length > 0) return [{ cause: 'ready' }];
   inquiry.full ??= fullSlots(inquiry.layout, inquiry.name, place.daemon);
   return inquiry.full.length > 0 ? inquiry.full : [{ cause: 'due' }];
 }

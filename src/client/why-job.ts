@@ -12,8 +12,8 @@ import { lastLinesOf } from './logs.ts';
 import { attemptOf, latestAttempt } from './attempts.ts';
 import { findRun } from '../store/runs.ts';
 import { type JobLine, jobLine, latestIn } from './status.ts';
-import { placeCauses } from './waiting.ts';
-import { tell } from './why.ts';
+import { everywhere } from './waiting.ts';
+import { explainAll } from './why.ts';
 
 export interface JobWhy {
   place: Place;
@@ -51,13 +51,13 @@ export function whyJob(layout: Layout, name: string): JobWhy {
   const inquiry = new Inquiry(layout, name);
   const some = (state: 'running' | 'pending' | 'skipped', most: number) =>
     idsIn(job.folder(state)).sort(compareNatural).slice(0, most);
-  const about = (ids: readonly string[]) => ids.map((id) => inquiry.told(id) ?? tell(inquiry, place, id));
+  const about = (ids: readonly string[]) => explainAll(inquiry, place, ids);
   const failed = about(latestIn(job, 'failed', MOST_SHOWN));
   const waiting = about(some('pending', MOST_FOLLOWED)).filter(({ state }) => state === 'pending');
   return {
     place,
     line,
-    causes: line.counts.pending > 0 ? placeCauses(inquiry, place) : [],
+    causes: line.counts.pending > 0 ? everywhere(inquiry, place) : [],
     running: about(some('running', MOST_SHOWN)),
     failed: failed.map((why) => ({ why, lines: linesOf(inquiry, why.task) })),
     rejected: about(latestIn(job, 'rejected', MOST_SHOWN)),

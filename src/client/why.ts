@@ -11,7 +11,7 @@ import { Inquiry } from './inquiry.ts';
 import { lastLinesOf } from './logs.ts';
 import { type Place, placeOf } from './place.ts';
 import { processesOf } from './processes.ts';
-import { placeCauses, taskCauses, turnCauses } from './waiting.ts';
+import { everywhere, taskCauses, turnCauses } from './waiting.ts';
 import type { Layout } from '../protocol/layout.ts';
 
 export interface TaskWhy {
@@ -46,25 +46,26 @@ export function whyTask(layout: Layout, job: string, id: string, lines: number):
 
 /** One task with all that its causes lead to. */
 function explain(inquiry: Inquiry, place: Place, id: string): Why {
-  const why = tell(inquiry, place, id);
+  const [why] = explainAll(inquiry, place, [id]) as [Why];
   if (why.state === 'pending') {
-    const everywhere = placeCauses(inquiry, place);
     const isReady = why.causes[0]?.cause === 'ready';
-    why.causes = [...everywhere, ...(isReady ? [] : why.causes)];
+    why.causes = [...everywhere(inquiry, place), ...(isReady ? [] : why.causes)];
   }
   if (why.state === 'running' && place.daemon.kind === 'stopped') why.causes.push({ cause: 'no_daemon' });
   return why;
 }
 
-/** A task, and those that it leads to, without what keeps all of the job. */
-export function tell(inquiry: Inquiry, place: Place, id: string): Why {
-  const why = inquiry.begin(id);
-  if (why.cut === undefined) why.causes = causesOf(inquiry, place, id, why.state);
-  return why;
+/** These tasks, and all that they lead to, without what keeps all of the job. */
+export function explainAll(inquiry: Inquiry, place: Place, ids: readonly string[]): Why[] {
+  const all = ids.map((id) => inquiry.told(id) ?? inquiry.begin(id));
+  // One after the other, not one inside the other: a chain may be longer than a stack is deep.
+  for (let why = inquiry.next(); why !== undefined; why = inquiry.next())
+    why.causes = causesOf(inquiry, place, why.task, why.state);
+  return all;
 }
 
 function causesOf(inquiry: Inquiry, place: Place, id: string, state: Found | 'unknown'): Cause[] {
-  const next = (other: string) => tell(inquiry, place, other);
+  const next = (other: string) => inquiry.begin(other);
   switch (state) {
     case 'unknown':
       return [{ cause: 'not_queued', similar: inquiry.similarTo(id) }];

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { describe, it } from 'node:test';
+import { rootOf } from '../../src/client/chain.ts';
+import { whyTask } from '../../src/client/why.ts';
+import { Layout } from '../../src/protocol/layout.ts';
+import { quietPlace } from '../cli/quiet-place.ts';
+import type { Place } from '../helpers/place.ts';
+
+const MANY = 3_000;
+
+/** A place with a job of many waiting tasks that have nothing to do with what is asked. */
+function crowded(): Place {
+  const place = quietPlace();
+  const job = place.job('j').drop('first', { command: ['true'] });
+  for (const folder of ['running', 'succeeded', 'failed', 'cancelled', 'skipped', 'rejected', 'runs'])
+    fs.mkdirSync(job.path(folder));
+  for (let i = 0; i < MANY; i++) fs.writeFileSync(job.file('pending', `other-${i}`), '{"command":["true"]}');
+  return place;
+}
+
+/** How many files were opened, and folders listed, by `action`. */
+function counting<T>(action: () => T): { result: T; opened: number; listed: number } {
+  const { openSync, readdirSync, readFileSync } = fs;
+  let opened = 0;
+  let listed = 0;
+  const counted = { openSync, readdirSync, readFileSync };
+  Object.assign(fs, {
+    openSync: (...args: Parameters<typeof openSync>) => (opened++, openSync(...args)),
+    readFileSync: (...args: Parameters<typeof readFileSync>) => (opened++, readFileSync(...args)),
+    readdirSync: (...args: Parameters<typeof readdirSync>) => (listed++, readdirSync(...args)),
+  });
+  syncBuiltinESMExports();
+  try {
+    return { result: action(), opened, listed };
+  } finally {
+    Object.assign(fs, counted);
+    syncBuiltinESMExports();
+  }
+}
+
+describe('what why reads', () => {
+  it('is the files that the answer is about, however many there are beside them', async () => {
+    const place = crowded();
+    try {
+      const job = place.job('j');
+      job.drop('b', { command: ['true'], dependencies: ['first'] });
+      job.drop('c', { command: ['true'], dependencies: ['b'] });
+      const { result, opened, listed } = counting(() => whyTask(new Layout(place.dir), 'j', 'c', 10));
+      assert.equal(rootOf(result.why).task, 'first');
+      assert.ok(opened >= 3 && opened < 30, `${opened} files opened`);
+      assert.equal(listed, 0, 'no folder was listed');
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('is a part of the others where a family has to be looked for, and the likely ones first', async () => {
+    const place = crowded();
+    try {
+      const job = place.job('j');
+      fs.writeFileSync(job.file('succeeded', 'find'), '{"command":["true"]}');
+      job.drop('zz', { command: ['true'], dependencies: ['find'] });
+      job.drop('find.1', { command: ['true'], parent: 'find', ancestors: ['find'] });
+      const { result, opened, listed } = counting(() => whyTask(new Layout(place.dir), 'j', 'zz', 10));
+      assert.equal(rootOf(result.why).task, 'find.1');
+      assert.ok(opened < 2_100, `${opened} files opened`);
+      assert.ok(listed > 0 && listed < 12, `${listed} folders listed`);
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('goes down a chain of any length without a deep stack, and says where it stopped', async () => {
+    const place = quietPlace();
+    try {
+      const job = place.job('j').drop('t0', { command: ['true'] });
+      for (let i = 1; i < MANY; i++)
+        fs.writeFileSync(
+          job.file('pending', `t${i}`),
+          JSON.stringify({ command: ['true'], dependencies: [`t${i - 1}`] }),
+        );
+      const { why } = whyTask(new Layout(place.dir), 'j', `t${MANY - 1}`, 10);
+      assert.equal(rootOf(why).cut, 'too deep');
+      assert.ok(JSON.stringify(why).length > 10_000);
+      assert.equal(rootOf(whyTask(new Layout(place.dir), 'j', 't900', 10).why).task, 't0');
+    } finally {
+      await place.close();
+    }
+  });
+});
