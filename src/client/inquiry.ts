@@ -52,7 +52,9 @@ export class Inquiry {
 
   /** One that was begun, and whose causes are not found yet; the first of them first. */
   next(): Why | undefined {
-    return this.open[this.taken++];
+    const why = this.open[this.taken];
+    if (why !== undefined) this.taken += 1;
+    return why;
   }
 
   /** What was told of a task, if it was. */
