@@ -63,6 +63,7 @@ static void unset(const char *name, size_t length) {
   for (int i = 0; i < script.variables; i++) {
     if (strncmp(script.env[i], name, length) != 0 || script.env[i][length] != '=') continue;
     script.env[i] = script.env[--script.variables];
+    script.env[script.variables] = NULL;
     return;
   }
 }
