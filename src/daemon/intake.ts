@@ -180,7 +180,7 @@ export function relocate(world: World, job: Job, id: string, seenIn?: State): vo
   job.stir();
   const attempt = job.attempts.get(id);
   if (attempt !== undefined && !isThere(job.layout.task('running', id))) world.looks.add(attempt);
-  if (isThere(job.layout.task('pending', id))) return takeDrop(world, job, id, seenIn);
+  if (seenIn === 'pending' || isThere(job.layout.task('pending', id))) return takeDrop(world, job, id, seenIn);
   if (attempt !== undefined) return;
   const [state, ...others] = foldersHolding(job.layout, id);
   if (state === undefined) return notFound(job, id);

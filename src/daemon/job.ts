@@ -79,6 +79,7 @@ export class Job implements Candidate {
   /** Folders to be read as a whole, and single names in them to be looked at. */
   readonly dirty = new Set<State>();
   readonly hints = new Map<State, Set<string>>();
+  private readonly echoes = new Set<string>();
   /** Files in pending/ that are no tasks were seen. */
   hasHeld = false;
   /** pending/ was touched: tasks edited in place are to be read again. */
@@ -173,6 +174,21 @@ export class Job implements Candidate {
     const names = this.hints.get(state);
     if (names === undefined) this.hints.set(state, new Set([name]));
     else names.add(name);
+  }
+
+  /** The daemon itself has just moved this file into or out of this folder: one hint of it will say nothing new. */
+  expectEcho(state: State, id: string): void {
+    this.echoes.add(`${state}/${id}.json`);
+  }
+
+  /** True of such a hint, once; and of claims, which only the daemon makes. Whatever this hides, the look at every poll finds. */
+  isEcho(state: State, name: string): boolean {
+    return this.echoes.delete(`${state}/${name}`) || (state === 'running' && name.endsWith('.run'));
+  }
+
+  /** What a watch has not told by now, it has lost. */
+  forgetEchoes(): void {
+    this.echoes.clear();
   }
 
   /** A folder is to be read as a whole. */

@@ -87,7 +87,7 @@ function conclude(world: World, attempt: Attempt, result: AttemptResult): void {
     to: result.to,
     reason: result.reason,
   });
-  if (result.to === 'succeeded') thinAfterSync(world, attempt);
+  if (result.to === 'succeeded') thinAfterSync(world, attempt, result);
   else world.unsynced = true;
   if (!moved) {
     relocate(world, job, id); // a person has moved it: the folder wins
@@ -100,8 +100,10 @@ function conclude(world: World, attempt: Attempt, result: AttemptResult): void {
   if (result.to === 'cancelled') endFamily(world, job, id);
 }
 
-function thinAfterSync(world: World, attempt: Attempt): void {
-  world.afterSync(() => thinRun(attempt.run.layout));
+function thinAfterSync(world: World, attempt: Attempt, result: AttemptResult): void {
+  const hasStdin = attempt.spec === undefined || typeof attempt.spec.stdin === 'string';
+  const { layout } = attempt.run;
+  world.afterSync(() => thinRun(layout, { hasStdin, hasOutput: (result.output_bytes ?? 0) > 0 }));
   if (attempt.dropped) clearAfterSync(world, attempt);
 }
 
@@ -118,7 +120,9 @@ function moveTo(world: World, attempt: Attempt, to: Destination): boolean {
     rejectDrop(world, job, id, sameIdText(job, id, 'running', target), target);
     moved = moveByLink(from, target);
   }
-  return moved === 'moved';
+  if (moved !== 'moved') return false;
+  job.expectEcho('running', id);
+  return true;
 }
 
 /** It never ran and never will: its task waits again, and no attempt is counted. */

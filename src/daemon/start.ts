@@ -20,7 +20,7 @@ import type { Attempt, Job } from './job.ts';
 import { settle } from './settle.ts';
 import type { World } from './world.ts';
 
-/** Starts a task if it still may be started; if not, leaves it where it belongs. Hand-overs are sent at the end of the tick. */
+/** Starts a task if it still may be started; if not, leaves it where it belongs. */
 export function start(world: World, job: Job, id: string): void {
   if (job.attempts.has(id)) return; // claimed; judged again when that attempt is settled
   const run = createRun(job.layout, id, 1);
@@ -59,8 +59,11 @@ function takeTask(world: World, job: Job, id: string, run: Run): TaskSpec | unde
     job.graph.delay(id, wallClock() + EARLIER_AGAIN_MS);
     return undefined;
   }
-  if (moveIfFree(job.layout.task('pending', id), job.layout.task('running', id)) === 'moved')
+  if (moveIfFree(job.layout.task('pending', id), job.layout.task('running', id)) === 'moved') {
+    job.expectEcho('pending', id);
+    job.expectEcho('running', id);
     return readAgain(world, job, id);
+  }
   job.hint('pending', `${id}.json`);
   job.hint('running', `${id}.json`);
   return undefined;
@@ -145,7 +148,7 @@ function handOver(world: World, attempt: Attempt, spec: TaskSpec): void {
   }
   const dir = `jobs/${job.name}/runs/${runName(id, run.attempt)}`;
   world.event({ job: job.name, task: id, attempt: run.attempt, event: 'started', from: 'pending', to: 'running' });
-  if (spec.onLost !== 'fail') return void world.handovers.push(dir);
+  if (spec.onLost !== 'fail') return world.launcher.handOver(dir);
   attempt.handedAt = Number.POSITIVE_INFINITY; // however long the sync takes, it is not overdue
   world.afterSync(() => handOverLate(world, attempt, dir));
 }
@@ -156,7 +159,7 @@ function handOverLate(world: World, attempt: Attempt, dir: string): void {
   if (job.attempts.get(id) !== attempt || attempt.ending !== undefined || !isThere(job.layout.task('running', id)))
     return;
   attempt.handedAt = monotonic();
-  world.launcher.handOver([dir]);
+  world.launcher.handOver(dir);
 }
 
 function writeScript(world: World, attempt: Attempt, spec: TaskSpec): void {

@@ -60,6 +60,7 @@ function lookAround(world: World): void {
   for (const job of [...world.jobs.values()]) {
     guarded(world, job, () => {
       if (!job.stillThere()) return forgetJob(world, job);
+      job.forgetEchoes();
       noticeChanges(job);
       readClaims(world, job);
       if (job.graph.judgeUnheard()) job.stir();
@@ -185,10 +186,6 @@ function rest(world: World, job: Job, now: number, stopped: boolean): void {
 }
 
 function flush(world: World): void {
-  if (world.handovers.length > 0) {
-    world.launcher.handOver(world.handovers);
-    world.handovers = [];
-  }
   world.events.flush();
   world.log.flush();
   world.wake.forgetEnded();

@@ -179,6 +179,7 @@ export class Wake implements Waker {
 
   private folderChanged(job: Job, state: State, name: string | null): void {
     if (name === null) job.soil(state);
+    else if (job.isEcho(state, name)) return;
     else if (name === state) {
       job.touched ||= state === 'pending'; // `touch pending`: edits in place are to be read
       job.soil(state);

@@ -76,8 +76,6 @@ export class World {
   /** Attempts to be looked at in the next turn. */
   readonly looks = new Set<Attempt>();
   readonly strays: Stray[] = [];
-  /** Run directories to be handed to the launcher at the end of the turn. */
-  handovers: string[] = [];
   /** Why nothing new is started, in words; undefined: it is. */
   holding: string | undefined;
   paused = false;

@@ -38,7 +38,9 @@ export function unfinishedName(hint = 'new'): string {
 
 /** A disk that is nearly full takes a part of it without an error: the rest is what fails. */
 function writeAll(fd: number, content: Content): void {
-  let bytes = typeof content === 'string' ? Buffer.from(content) : content;
+  const written = typeof content === 'string' ? writeSync(fd, content) : writeSync(fd, content);
+  if (written === Buffer.byteLength(content)) return;
+  let bytes = (typeof content === 'string' ? Buffer.from(content) : content).subarray(written);
   while (bytes.length > 0) bytes = bytes.subarray(writeSync(fd, bytes));
 }
 

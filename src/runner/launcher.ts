@@ -49,8 +49,8 @@ export interface LauncherOptions extends LauncherEvents {
 export interface Launcher {
   readonly kind: LauncherKind;
   readonly pid: number;
-  /** Has a runner started for each of these run directories (relative to the state directory), in this order. */
-  handOver(dirs: readonly string[]): void;
+  /** Has a runner started for this run directory (relative to the state directory). */
+  handOver(dir: string): void;
   /** Syncs the file system of the state directory; rejects if the launcher ends before it is done. */
   sync(): Promise<void>;
   /** Lets the launcher go. Runners stay, and no longer keep this process. */
@@ -124,8 +124,8 @@ class Speaker implements Launcher {
     child.on('exit', (code, signal) => this.#exit(signal ?? `exit status ${code}`));
   }
 
-  handOver(dirs: readonly string[]): void {
-    if (dirs.length > 0) this.#order(dirs.map((dir) => `run ${dir} ${this.#inodeOf(dir)}\n`).join(''));
+  handOver(dir: string): void {
+    this.#order(`run ${dir} ${this.#inodeOf(dir)}\n`);
   }
 
   /** For line 1 of `pid`. The native launcher looks itself. */

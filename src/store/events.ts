@@ -10,6 +10,8 @@ const ROTATE_AT_BYTES = 64 * 1024 * 1024;
 export class LineLog {
   private readonly path: string;
   private fd: number | undefined;
+  private inode = 0;
+  private device = 0;
   private waiting: string[] = [];
   /** Lines that could not be written. */
   lost = 0;
@@ -29,9 +31,7 @@ export class LineLog {
     const lines = this.waiting;
     this.waiting = [];
     try {
-      const fd = this.open();
-      writeSync(fd, `${lines.join('\n')}\n`);
-      if (fstatSync(fd).size > ROTATE_AT_BYTES) this.rotate();
+      writeSync(this.open(), `${lines.join('\n')}\n`);
     } catch (error) {
       if (errnoOf(error) === undefined) throw error;
       this.lost += lines.length;
@@ -47,20 +47,13 @@ export class LineLog {
 
   /** The file that has the name now: another writer may have rotated it, or a person removed it. */
   private open(): number {
-    if (this.fd !== undefined && !this.isCurrent(this.fd)) this.close();
-    this.fd ??= openSync(this.path, 'a', 0o600);
-    return this.fd;
-  }
-
-  private isCurrent(fd: number): boolean {
     const named = statSync(this.path, { throwIfNoEntry: false });
-    const { ino, dev } = fstatSync(fd);
-    return named?.ino === ino && named.dev === dev;
-  }
-
-  private rotate(): void {
-    const isOurs = this.fd !== undefined && this.isCurrent(this.fd);
+    const isCurrent = this.fd !== undefined && named?.ino === this.inode && named.dev === this.device;
+    if (isCurrent && named.size <= ROTATE_AT_BYTES) return this.fd as number;
+    if (isCurrent) renameSync(this.path, `${this.path}.1`);
     this.close();
-    if (isOurs) renameSync(this.path, `${this.path}.1`);
+    this.fd = openSync(this.path, 'a', 0o600);
+    ({ ino: this.inode, dev: this.device } = fstatSync(this.fd));
+    return this.fd;
   }
 }

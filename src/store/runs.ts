@@ -169,11 +169,10 @@ export function runsOf(job: JobLayout, id: string): Run[] {
 }
 
 /** Removes of a succeeded attempt what says nothing any more: its script, its input, an empty log. */
-export function thinRun(run: RunLayout): void {
+export function thinRun(run: RunLayout, { hasStdin, hasOutput }: { hasStdin: boolean; hasOutput: boolean }): void {
   remove(run.script);
-  if (isThere(run.stdin)) remove(run.stdin);
-  const output = lstatSync(run.output, { throwIfNoEntry: false });
-  if (output?.size === 0) remove(run.output);
+  if (hasStdin) remove(run.stdin);
+  if (!hasOutput) remove(run.output);
 }
 
 /**

@@ -97,7 +97,7 @@ export class Served {
   }
 
   handOver(...attempts: Attempt[]): void {
-    this.launcher.handOver(attempts.map(({ dir }) => dir));
+    for (const { dir } of attempts) this.launcher.handOver(dir);
   }
 
   start(argv: readonly string[], spec: Partial<ScriptSpec> = {}): Attempt {

@@ -176,7 +176,7 @@ withEach('an attempt voided by a link from run to output.log runs nothing', asyn
 
 withEach('a run directory that is gone is told as done', async (served) => {
   const dir = 'jobs/demo/runs/none.1';
-  served.launcher.handOver([dir]);
+  served.launcher.handOver(dir);
   await waitUntil('done', () => served.done.includes(dir));
 });
 

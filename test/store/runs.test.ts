@@ -237,8 +237,9 @@ test('what says nothing any more is removed of a succeeded attempt, and what doe
   for (const run of [silent, loud]) {
     for (const file of [run.script, run.stdin, run.pid, run.result]) writeFileSync(file, 'x');
     writeFileSync(run.output, run === loud ? 'said\n' : '');
-    thinRun(run);
-    thinRun(run);
+    const kept = { hasStdin: true, hasOutput: run === loud };
+    thinRun(run, kept);
+    thinRun(run, kept);
   }
   assert.deepEqual(readdirSync(silent.root).sort(), ['pending', 'pid', 'result.json']);
   assert.deepEqual(readdirSync(loud.root).sort(), ['output.log', 'pending', 'pid', 'result.json']);
