@@ -1,6 +1,6 @@
 // What keeps a place from starting anything: no daemon, a pause, a daemon that holds back. Said first by whoever shows
 // the place, and asked by whoever waits for it.
-import { readParsed } from '../host/atomic.ts';
+import { isThere, readParsed } from '../host/atomic.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { type DaemonState, daemonOf } from '../store/daemon-record.ts';
 import { readParallel } from '../store/snapshot.ts';
@@ -49,6 +49,7 @@ export function isServed(layout: Layout): boolean {
 
 /** Why job.json does not read as JSON, which starts nothing in the job; undefined if it does, or is not there. */
 export function jobDamage(path: string): string | undefined {
+  if (!isThere(path)) return undefined; // the common answer, and an exception costs more than a stat
   const read = readParsed(path, (text) => JSON.parse(text) as unknown);
   return read.kind === 'damaged' ? read.reason : undefined;
 }
