@@ -155,6 +155,8 @@ function dependencyWords(cause: Cause & { cause: 'dependency' }, why: Why, telli
   }
   const length = chainLength(on);
   const root = rootOf(on);
+  if (root.cut === 'told already' && root.task === why.task)
+    return `waits for ${on.task}, and that in the end for ${why.task}: they wait for one another, and one of them has to go without`;
   if (root.cut === 'too deep' && root !== on)
     return `waits for ${on.task}, and that for others, over more than ${length} tasks in a row${condition(cause)}`;
   if (length <= MOST_NESTED || root.causes.length === 0)

@@ -48,7 +48,7 @@ export class LogsCommand extends BaseCommand {
       await logs.followTask(layout, job, task, { lines, attempt, sink, onAttempt });
     } else {
       const shown = logs.attemptToShow(layout, job, task, attempt);
-      if (shown === undefined) note(`${job}/${task} has not been started yet: spoold status ${job}/${task} says why`);
+      if (shown === undefined) note(`${job}/${task} has not been started yet: spoold why ${job}/${task}`);
       else await logs.showLog(shown, lines, sink);
     }
     if (process.stdout.writableLength > 0)

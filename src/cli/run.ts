@@ -215,5 +215,5 @@ function tellFailure(
   if (unsuccessful.length > 10) shown.push(`  … and ${unsuccessful.length - 10} more`);
   if (only !== undefined && tasks === 1) note((unsuccessful[0]?.why ?? '') || `${only} did not succeed`);
   else note(`${unsuccessful.length} of ${tasks} tasks did not succeed:\n${shown.join('\n')}`);
-  if (!isPrivate) note(`more: spoold status ${job} --dir ${layout.root}`);
+  if (!isPrivate) note(`more: spoold why ${job} --dir ${layout.root}`);
 }

@@ -127,7 +127,7 @@ function impossible({ job, id, layout }: FoundTask, from: State, to: State): Spo
     hint:
       from === 'rejected'
         ? `It never was a task. Correct it and let it be looked at again: spoold retry --edit ${job}/${id}`
-        : `spoold status ${job}/${id} tells more.`,
+        : `spoold why ${job}/${id} tells more.`,
   });
 }
 

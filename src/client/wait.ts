@@ -410,5 +410,5 @@ function whyNoneIsReady(name: string, job: JobLayout, { pending, held }: Unfinis
         .join(', ')} ${held.size === 1 ? 'is' : 'are'} held back in pending/`,
     );
   if (words.length === 0) return undefined; // not understood: rather wait than be wrong
-  return { words: words.join('; '), hint: `spoold status ${name} shows them.` };
+  return { words: words.join('; '), hint: `spoold why ${name} says what each waits for.` };
 }

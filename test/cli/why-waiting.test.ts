@@ -234,6 +234,18 @@ describe('why nothing starts', { concurrency: true }, () => {
     }
   });
 
+  it('a ring of tasks that wait for one another', async () => {
+    const place = quietPlace();
+    try {
+      const job = place.job('j').drop('a', { command: ['true'], dependencies: ['b'] });
+      job.drop('b', { command: ['true'], dependencies: ['c'] }).drop('c', { command: ['true'], dependencies: ['a'] });
+      assert.match(await ask(place, 'j/a'), /waits for b, and that in the end for a: they wait for one another/);
+      assert.match(await ask(place, 'j'), /^j is waiting: 3 waiting\.\n/);
+    } finally {
+      await place.close();
+    }
+  });
+
   it('a file that does not read yet', async () => {
     const place = quietPlace();
     try {
