@@ -10,7 +10,9 @@ const NOT_CAPTURED = /^(SPOOLD_.*|SSH_.*|TERM|SHLVL|_|OLDPWD|PWD)$/;
 
 /** What a task is to inherit of an environment. */
 export function capturable(env: NodeJS.ProcessEnv): Record<string, string> {
-  const names = Object.keys(env).filter((name) => env[name] !== undefined && !NOT_CAPTURED.test(name));
+  // Inside a task that holds a GPU it says which: not what the tasks that it queues are to use.
+  const held = env.SPOOLD_GPU === undefined ? undefined : 'CUDA_VISIBLE_DEVICES';
+  const names = Object.keys(env).filter((name) => env[name] !== undefined && name !== held && !NOT_CAPTURED.test(name));
   return Object.fromEntries(names.sort().map((name) => [name, env[name] as string]));
 }
 

@@ -9,6 +9,7 @@ import { createExclusive, ensureFolder, isThere, moveAllNoReplace, remove, remov
 import { wallClock } from '../host/clock.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { compareNatural, isName, taskIdOf } from '../protocol/names.ts';
+import { resourcesIn } from '../protocol/resources.ts';
 import type { Raw } from '../protocol/task.ts';
 import { isStateDir, openStateDir, umaskOf } from '../store/state-dir.ts';
 import { readResult, runsOf } from '../store/runs.ts';
@@ -82,8 +83,9 @@ export function joinDirectory(layout: Layout, work: Work, env: NodeJS.ProcessEnv
   return { layout, job, isPrivate: false };
 }
 
-/** Queues the work in a new directory that only this user can look into. */
+/** Queues the work in a new directory that only this user can look into. Errors: RUN_RESOURCES. */
 export function makePrivateDirectory(work: Work, env: NodeJS.ProcessEnv): Venue {
+  refuseResources(work);
   ownUmask();
   process.umask(0o077);
   const root = mkdtempSync(join(roomFor(env), 'spoold-run-'));
@@ -96,6 +98,23 @@ export function makePrivateDirectory(work: Work, env: NodeJS.ProcessEnv): Venue 
   } catch (error) {
     removeTree(root);
     throw error;
+  }
+}
+
+/** Two private directories would hand out the same index: only a directory that is served knows what is taken. */
+function refuseResources({ files: { settings, tasks } }: Work): void {
+  for (const [id, task] of tasks) {
+    const asked = task.resources ?? (settings.defaults as Raw | undefined)?.resources;
+    const names = [...resourcesIn(asked).keys()];
+    if (names.length === 0) continue;
+    throw new SpooldError(
+      'RUN_RESOURCES',
+      `The task ${id} asks for ${names.join(' and ')} (resources), which only the daemon of a directory hands out, and none serves one here.`,
+      {
+        exit: 3,
+        hint: `Name what there is in config.yaml, as resources: {${names[0]}: 1}, then: spoold start, and the same again.`,
+      },
+    );
   }
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createFolder, isThere, moveByLink, namesIn, overwrite, publish, remove, removeTree } from '../host/atomic.ts';
 import { nameProblem, taskIdOf } from '../protocol/names.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
+import { unmeetable } from '../protocol/resources.ts';
 import { parseBundle, type Raw } from '../protocol/task.ts';
 import { type Drop, foldersHolding, readBundleText, readDrop, shortened } from '../store/tasks.ts';
 import { relocate } from './intake.ts';
@@ -116,6 +117,8 @@ function adopt(world: World, attempt: Attempt, id: string, value: Raw, path: str
       : value;
   const parsed = specFrom(job, id, child);
   if ('problems' in parsed) return describeProblems(text, path, parsed.problems).join('\n');
+  const unmet = unmeetable(parsed.spec.resources, world.config.resources);
+  if (unmet.length > 0) return describeProblems(text, path, unmet).join('\n');
   const [state] = foldersHolding(job.layout, id);
   if (state !== undefined || !publish(job.layout.task('pending', id), `${JSON.stringify(child)}\n`)) {
     const [holder] = foldersHolding(job.layout, id);

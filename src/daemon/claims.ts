@@ -9,12 +9,14 @@ import { type AttemptFacts, look, type Verdict } from '../scheduler/look.ts';
 import { formatDuration } from '../protocol/values.ts';
 import { parseRunName } from '../protocol/names.ts';
 import type { PidFile } from '../protocol/pid-file.ts';
+import { NO_HOLDINGS } from '../protocol/resources.ts';
 import type { Told } from '../runner/launcher.ts';
 import {
   claimedAttempt,
   claimTask,
   findRun,
   handedOverOn,
+  holdingsOf,
   isOfThisRun,
   isVoid,
   readEnding,
@@ -56,7 +58,8 @@ function adoptClaim(world: World, job: Job, id: string): void {
     unclaimTask(job.layout, id);
     return relocate(world, job, id);
   }
-  const attempt: Attempt = { job, id, run, peakRss: 0, since: monotonic(), nextLook: 0, dropped: true };
+  const holdings = holdingsOf(run.layout);
+  const attempt: Attempt = { job, id, run, holdings, peakRss: 0, since: monotonic(), nextLook: 0, dropped: true };
   const ending = readEnding(run.layout);
   if (ending !== undefined) attempt.ending = ending;
   job.begin(attempt);
@@ -243,6 +246,6 @@ export function findUnclaimed(world: World): void {
       claimTask(job, parsed.task, parsed.attempt)
     )
       continue;
-    addStray(world, jobName, runDir);
+    addStray(world, jobName, runDir, run === undefined ? NO_HOLDINGS : holdingsOf(run.layout));
   }
 }

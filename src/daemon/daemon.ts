@@ -107,6 +107,7 @@ function recover(world: World): void {
   world.wake.watchTop();
   findUnclaimed(world); // before the claims are read, or its task would go back to pending
   findJobs(world);
+  world.recovering = false;
   stirAll(world);
   world.log.info('serving', { pid: process.pid, dir: layout.root, version: VERSION, launcher: world.launcher.kind });
   lock.publish(statusOf(world));

@@ -4,6 +4,7 @@
 import { moveIfFree } from '../host/atomic.ts';
 import { monotonic, uptime, wallClock } from '../host/clock.ts';
 import { signalProcess, TICKS_PER_SECOND } from '../host/identity.ts';
+import type { Holdings } from '../protocol/resources.ts';
 import { membersOf, signalMembers } from '../runner/ending.ts';
 import { type Ending, writeEnding } from '../store/runs.ts';
 import type { Attempt, Job } from './job.ts';
@@ -79,8 +80,8 @@ export function endFamily(world: World, job: Job, id: string): void {
 }
 
 /** Ends what is left of an attempt that no claim stands for any more: of a removed job, or one moved away. */
-export function addStray(world: World, job: string, runDir: string): void {
-  world.strays.push({ job, runDir, termAt: undefined, before: Math.ceil(uptime() * TICKS_PER_SECOND) });
+export function addStray(world: World, job: string, runDir: string, holdings: Holdings): void {
+  world.strays.push({ job, runDir, holdings, termAt: undefined, before: Math.ceil(uptime() * TICKS_PER_SECOND) });
 }
 
 /** Signals strays; those of which nothing is left are forgotten. */

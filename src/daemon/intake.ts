@@ -263,7 +263,7 @@ function takeDrop(world: World, job: Job, id: string, seenIn?: State): void {
   if (holder !== undefined && isThere(path)) return setAsideCopies(world, job, id, holder, ['pending']);
   if (drop.kind === 'unfinished') return leaveAlone(world, job, id, reasonOf(drop, path));
   job.unfinished.delete(id);
-  const judged = judge(job, id, path, drop);
+  const judged = judge(job, id, path, drop, world.config.resources);
   if ('reason' in judged) return rejectDrop(world, job, id, judged.reason);
   if (job.graph.get(id)?.state === 'rejected') job.rejected.delete(id);
   acceptTask(world, job, judged);

@@ -7,11 +7,12 @@ import type { JobLayout } from '../protocol/layout.ts';
 import { NO_JOB_SETTINGS, type JobSettings } from '../protocol/job.ts';
 import type { RunnerLine } from '../protocol/pid-file.ts';
 import type { State } from '../protocol/states.ts';
+import type { Holdings } from '../protocol/resources.ts';
 import type { TaskSpec } from '../protocol/task.ts';
 import type { Told } from '../runner/launcher.ts';
 import { type Cause, JobGraph, type NodeState, type TaskFacts } from '../scheduler/graph.ts';
-import type { Queued } from '../scheduler/order.ts';
 import type { Candidate } from '../scheduler/plan.ts';
+import type { Kind } from '../scheduler/ready.ts';
 import type { Ending, Run } from '../store/runs.ts';
 
 /** Folders in which a person's move matters at once; what leaves succeeded/ is seen where it arrives. */
@@ -24,6 +25,8 @@ export interface Attempt {
   readonly run: Run;
   /** Known if this daemon started it. */
   spec?: TaskSpec;
+  /** The resources that are its own until its claim ends. */
+  readonly holdings: Holdings;
   /** Monotonic milliseconds when this daemon started or adopted it. */
   readonly since: number;
   /** Milliseconds of the monotonic clock when it was handed to the launcher; undefined: by another daemon. */
@@ -92,6 +95,8 @@ export class Job implements Candidate {
   parallel: number | undefined;
   turn = 0;
   free = 0;
+  /** The daemon found it at its start. */
+  wasThere = false;
   /** Its folders are all read once. */
   loaded = false;
   /** job.json, `paused` or `parallel` may have changed, or a folder of states was made. */
@@ -197,11 +202,13 @@ export class Job implements Candidate {
     this.stir();
   }
 
-  peekReady(now: number): Queued | undefined {
-    return this.graph.peekReady(now);
+  readyKinds(now: number): Iterable<Kind> {
+    return this.graph.readyKinds(now);
   }
 
-  takeReady(now: number): Queued | undefined {
-    return this.graph.takeReady(now);
+  /** True if a task may start, as far as the limits allow. */
+  hasReady(now: number): boolean {
+    for (const _ of this.readyKinds(now)) return true;
+    return false;
   }
 }

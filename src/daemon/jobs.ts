@@ -43,6 +43,7 @@ function addJob(world: World, name: string): void {
     return;
   }
   const job = new Job(name, layout, world.active, world.attempts);
+  job.wasThere = world.recovering;
   world.jobs.set(name, job);
   makeFolders(job);
   sweepUnfinished(layout.folder('pending'), wallClock(), ABANDONED_AFTER_S);
@@ -66,7 +67,7 @@ function twinOf(world: World, name: string): string | undefined {
 
 /** A job's folder is gone, or is another one now: what runs in it is ended. */
 export function forgetJob(world: World, job: Job): void {
-  for (const attempt of job.attempts.values()) addStray(world, job.name, attempt.run.layout.root);
+  for (const attempt of job.attempts.values()) addStray(world, job.name, attempt.run.layout.root, attempt.holdings);
   leave(world, job);
   world.event({ job: job.name, event: 'job_gone' });
   world.wake.topChanged = true;

@@ -3,13 +3,21 @@ import { isThere } from '../host/atomic.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
 import type { State } from '../protocol/states.ts';
 import { mergeDefaults, parseTask, type Problem, type Raw, type TaskSpec } from '../protocol/task.ts';
+import { type Resources, unmeetable } from '../protocol/resources.ts';
 import type { TaskFacts } from '../scheduler/graph.ts';
+import { type Request, requestOf } from '../scheduler/resources.ts';
 import { readResult, runsOf } from '../store/runs.ts';
 import { type Drop, readDrop } from '../store/tasks.ts';
 import type { Job } from './job.ts';
 
 /** What is in pending/<id>.json as facts for the graph, or why it is no task. */
-export function judge(job: Job, id: string, path: string, drop: Drop): TaskFacts | { reason: string } {
+export function judge(
+  job: Job,
+  id: string,
+  path: string,
+  drop: Drop,
+  supply: Resources,
+): TaskFacts | { reason: string } {
   if (drop.kind !== 'json') return { reason: reasonOf(drop, path) };
   const parsed = specFrom(job, id, drop.value);
   if ('problems' in parsed) return { reason: describeProblems(drop.text, path, parsed.problems).join('\n') };
@@ -20,12 +28,21 @@ export function judge(job: Job, id: string, path: string, drop: Drop): TaskFacts
     };
   }
   const facts = factsOf(id, parsed.spec, drop.queuedAt);
+  const unmet = mayWait(job, facts) ? [] : unmeetable(parsed.spec.resources, supply);
+  if (unmet.length > 0) return { reason: describeProblems(drop.text, path, unmet).join('\n') };
   const cycle = job.graph.cycleOf(facts);
   if (cycle !== undefined) {
     return { reason: `${path}: it would wait for itself: ${cycle.join(' → ')}.\nRemove one of these dependencies.` };
   }
   const notBefore = Math.max(facts.notBefore, retryDue(job, id, parsed.spec));
   return { ...facts, notBefore };
+}
+
+/** What was accepted with this request, or lay there when the daemon started, waits, whatever the config has become. */
+function mayWait(job: Job, { id, request }: TaskFacts): boolean {
+  if (request === undefined || (job.wasThere && !job.loaded)) return true;
+  const known = job.graph.get(id);
+  return known !== undefined && known.state !== 'rejected' && known.request?.key === request.key;
 }
 
 /** A task's spec, with the job's defaults under it. */
@@ -50,7 +67,20 @@ export function factsOf(id: string, spec: Partial<TaskSpec>, queuedAt: number): 
     ancestors: spec.ancestors?.length ? spec.ancestors : NONE,
     runIf: spec.runIf ?? 'success',
     notBefore: notBeforeOf(spec, queuedAt),
+    request: spec.resources && sharedRequest(spec.resources),
   };
+}
+
+const requests = new Map<string, Request>();
+
+/** One object for all tasks that ask for the same; the last few hundred are remembered. */
+function sharedRequest(resources: Resources): Request | undefined {
+  const request = requestOf(resources);
+  if (request === undefined) return undefined;
+  if (requests.size >= 1000) requests.clear();
+  const shared = requests.get(request.key) ?? request;
+  requests.set(request.key, shared);
+  return shared;
 }
 
 function notBeforeOf({ notBefore }: Partial<TaskSpec>, queuedAt: number): number {

@@ -79,7 +79,7 @@ export function lookAtRejected(world: World, job: Job, name: string): void {
   if (before === undefined || before === stamp) return;
   job.rejected.set(name, stamp);
   if (nameProblem(name) !== undefined || foldersHolding(job.layout, name).length > 0) return;
-  const judged = judge(job, name, path, readDrop(path, world.owners));
+  const judged = judge(job, name, path, readDrop(path, world.owners), world.config.resources);
   if ('reason' in judged) return overwrite(job.layout.rejection(name), `${judged.reason}\n`);
   if (moveIfFree(path, job.layout.task('pending', name)) !== 'moved') return;
   remove(job.layout.rejection(name));

@@ -129,7 +129,7 @@ function moveTo(world: World, attempt: Attempt, to: Destination): boolean {
 export function giveBack(world: World, attempt: Attempt): void {
   const { job, id } = attempt;
   if (attempt.handedAt !== undefined && !isThere(attempt.run.layout.script))
-    addStray(world, job.name, attempt.run.layout.root);
+    addStray(world, job.name, attempt.run.layout.root, attempt.holdings);
   const wasCancelled = attempt.ending?.reason === 'cancelled' && isThere(job.layout.task('running', id));
   moveTo(world, attempt, wasCancelled ? 'cancelled' : 'pending');
   unclaimTask(job.layout, id);

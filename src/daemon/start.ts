@@ -3,6 +3,7 @@
 // is voided. The text that is judged is the text that runs.
 import { isThere, moveIfFree, overwrite } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
+import { type Holdings, NO_HOLDINGS } from '../protocol/resources.ts';
 import type { TaskSpec } from '../protocol/task.ts';
 import { describeProblems } from '../protocol/problems.ts';
 import { RunLayout } from '../protocol/layout.ts';
@@ -20,8 +21,8 @@ import type { Attempt, Job } from './job.ts';
 import { settle } from './settle.ts';
 import type { World } from './world.ts';
 
-/** Starts a task if it still may be started; if not, leaves it where it belongs. */
-export function start(world: World, job: Job, id: string): void {
+/** Starts a task if it still may be started; if not, leaves it where it belongs. `holdings` is what the plan gives it. */
+export function start(world: World, job: Job, id: string, holdings: Holdings): void {
   if (job.attempts.has(id)) return; // claimed; judged again when that attempt is settled
   const run = createRun(job.layout, id, 1);
   let spec: TaskSpec | undefined;
@@ -39,6 +40,7 @@ export function start(world: World, job: Job, id: string): void {
     id,
     run,
     spec,
+    holdings,
     peakRss: 0,
     since: now,
     dropped: false,
@@ -87,7 +89,7 @@ function earlierAttemptLives(world: World, job: Job, id: string, attempt: number
     if (members.length === 0) continue;
     lives = true;
     if (world.strays.some((stray) => stray.runDir === runDir)) continue;
-    addStray(world, job.name, runDir);
+    addStray(world, job.name, runDir, NO_HOLDINGS); // they were settled, and what they held is others' by now
     world.log.warn('ending processes that an earlier attempt left', {
       job: job.name,
       task: id,
@@ -122,8 +124,10 @@ function readAgain(world: World, job: Job, id: string): TaskSpec | undefined {
     return undefined;
   }
   const facts = factsOf(id, parsed.spec, drop.queuedAt);
-  const wasDelayed = job.graph.get(id)?.notBefore ?? 0;
-  if (job.graph.readiness(facts).kind !== 'ready' || Math.max(facts.notBefore, wasDelayed) > wallClock()) {
+  const planned = job.graph.get(id);
+  const isOther = planned?.request?.key !== facts.request?.key;
+  const notBefore = Math.max(facts.notBefore, planned?.notBefore ?? 0);
+  if (isOther || job.graph.readiness(facts).kind !== 'ready' || notBefore > wallClock()) {
     goBack(world, job, id); // edited meanwhile
     return undefined;
   }
@@ -179,6 +183,7 @@ function writeScript(world: World, attempt: Attempt, spec: TaskSpec): void {
     setEnv: environment.set,
     unsetEnv: environment.unset,
     umask: world.taskUmask,
+    holdings: attempt.holdings,
     ...(stdin === undefined ? {} : { stdin }),
     ...(spec.bestEffort ? { nice: 19 } : {}),
   });

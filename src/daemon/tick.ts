@@ -5,7 +5,8 @@ import { availableParallelism } from 'node:os';
 import { errnoOf, unless } from '../errors.ts';
 import { isThere, moveIfFree, remove, replaceWhole } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
-import { plan } from '../scheduler/plan.ts';
+import { type Limits, plan } from '../scheduler/plan.ts';
+import { Pools } from '../scheduler/resources.ts';
 import { readParallel, summarise } from '../store/snapshot.ts';
 import { skip } from '../store/tasks.ts';
 import { lookAt, readClaims } from './claims.ts';
@@ -167,12 +168,18 @@ function startWhatMay(world: World): void {
   const candidates: Job[] = [];
   for (const job of world.active) {
     job.free = job.loaded && !stopped ? job.limit - job.attempts.size : 0;
-    if (job.free > 0 && job.peekReady(now) !== undefined) candidates.push(job);
+    if (job.free > 0 && job.hasReady(now)) candidates.push(job);
   }
-  for (const { job, id } of free > 0 ? plan(candidates, free, now) : []) {
-    if (!guarded(world, job, () => start(world, job, id))) job.graph.delay(id, now + TROUBLE_AGAIN_MS);
+  for (const { job, id, holdings } of free > 0 ? plan(candidates, limitsOf(world, free), now) : []) {
+    if (!guarded(world, job, () => start(world, job, id, holdings))) job.graph.delay(id, now + TROUBLE_AGAIN_MS);
   }
   for (const job of world.active) rest(world, job, now, stopped);
+}
+
+function limitsOf(world: World, free: number): Limits {
+  const { resources, starvationAfter } = world.config;
+  const holders = resources.size === 0 ? [] : [...world.attempts, ...world.strays].map(({ holdings }) => holdings);
+  return { free, pools: new Pools(resources, holders), starvationAfter };
 }
 
 /** A job with nothing to be looked at or started now is left out of the next turns until something stirs it. */
@@ -181,7 +188,7 @@ function rest(world: World, job: Job, now: number, stopped: boolean): void {
   if (due === undefined) world.dues.delete(job);
   else world.dues.set(job, due);
   if (job.dirty.size > 0 || job.hints.size > 0 || !job.loaded) return;
-  const mayStart = !stopped && job.limit > job.attempts.size && job.peekReady(now) !== undefined;
+  const mayStart = !stopped && job.limit > job.attempts.size && job.hasReady(now);
   if (!mayStart) world.active.delete(job);
 }
 

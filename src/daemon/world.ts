@@ -10,6 +10,7 @@ import { RUN_DIR_VARIABLE } from '../runner/ending.ts';
 import type { Launcher } from '../runner/launcher.ts';
 import { LineLog } from '../store/events.ts';
 import type { Lock } from '../store/lock.ts';
+import type { Holdings } from '../protocol/resources.ts';
 import type { Attempt, Job } from './job.ts';
 import type { Log } from './log.ts';
 
@@ -43,6 +44,8 @@ export interface Stray {
   termAt: number | undefined;
   /** Only processes that had begun by then (clock ticks): its name may be used again. */
   before: number;
+  /** The resources that they may still use. */
+  holdings: Holdings;
   job: string;
 }
 
@@ -78,6 +81,8 @@ export class World {
   readonly strays: Stray[] = [];
   /** Why nothing new is started, in words; undefined: it is. */
   holding: string | undefined;
+  /** It has not served yet: what it finds was there before. */
+  recovering = true;
   paused = false;
   parallel: number | undefined;
   stopping: StopMode | undefined;

@@ -2,8 +2,9 @@
 // does not read means none of them.
 import * as z from 'zod';
 import { type Meanings, unknownKey, type Vocabulary } from './suggest.ts';
-import { envOf, envProblems } from './task.ts';
-import { closedObject, duration, durationOrNone, size } from './schema-parts.ts';
+import { envOf, envProblems, RESERVED_ENV } from './task.ts';
+import { NO_RESOURCES, resourceNameProblems, type Resources, resourcesOf, supplyProblems } from './resources.ts';
+import { closedObject, duration, durationOrNone, resources, size } from './schema-parts.ts';
 import { expected, isObject, isText, type Problem, problemsOf } from './validation.ts';
 import { readText } from './yaml.ts';
 
@@ -12,6 +13,10 @@ export interface Config {
   pollInterval: number;
   /** Tasks at one time; undefined: as many as there are cores. */
   maxParallel: number | undefined;
+  /** What there is of named resources. */
+  resources: Resources;
+  /** Seconds after which a waiting task is lifted by a tier. */
+  starvationAfter: number | 'none';
   /** Seconds, for tasks that do not say. */
   taskTimeout: number | 'none';
   /** Seconds from TERM to KILL, for tasks that do not say. */
@@ -32,6 +37,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export const DEFAULT_CONFIG: Config = {
   pollInterval: 5,
   maxParallel: undefined,
+  resources: NO_RESOURCES,
+  starvationAfter: 600,
   taskTimeout: 'none',
   killAfter: 10,
   minFree: { bytes: 64_000_000, inodes: 1000 },
@@ -69,6 +76,16 @@ export const configSchema = z.object({
     .describe('Time between two looks for what hints from the file system missed. Default: 5.'),
   max_parallel: parallel().optional().describe('Tasks at one time, over all jobs. Default: the number of cores.'),
   max_concurrent_runners: parallel().optional().describe('Another name for `max_parallel`.'),
+  resources: resources('a map as {gpu: 2, licence: 5, mem: 16GB}')
+    .optional()
+    .describe(
+      'What there is of things that tasks ask for by `resources`: a whole number is handed out by index, a size as a sum. Default: none.',
+    ),
+  starvation_after: durationOrNone()
+    .optional()
+    .describe(
+      'A task that could start is lifted by one tier of priority for each such time it waits, or `none`. Default: 600.',
+    ),
   task_timeout: durationOrNone().optional().describe('`timeout` of tasks that do not say. Default: none.'),
   kill_after: duration()
     .optional()
@@ -139,13 +156,14 @@ const CONFIG_MEANINGS: Meanings = {
   min_free_space: 'min_free', min_disk: 'min_free', min_free_bytes: 'min_free', min_free_inodes: () => 'write min_free: {inodes: 1000}',
   loglevel: 'log_level', verbosity: 'log_level', level: 'log_level', debug: () => 'write log_level: debug', logformat: 'log_format',
   environment: 'env', env_vars: 'env', variables: 'env', inherit: 'inherit_env', inherit_environment: 'inherit_env', pass_env: 'inherit_env',
+  resource: 'resources', pools: 'resources', gpus: () => 'write resources: {gpu: 2}', starvation: 'starvation_after', aging: 'starvation_after',
   owners: 'allowed_owners', allowed_users: 'allowed_owners', users: 'allowed_owners', trusted_users: 'allowed_owners',
 };
 
 const vocabulary: Vocabulary = {
   known: CONFIG_KEYS,
   meanings: CONFIG_MEANINGS,
-  later: ['resources', 'max_depth', 'max_children', 'starvation_after'],
+  later: ['max_depth', 'max_children'],
 };
 
 /** Problems are whole lines: `config.yaml:7:3: min_free: expected …`. */
@@ -164,7 +182,12 @@ export function parseConfig(text: string, fileName: string): ParsedConfig {
     .map((key) => ({ path: [key], message: unknownKey(key, value[key], vocabulary) }));
   const parsed = configSchema.safeParse(value);
   if (!parsed.success) return fail([...problems, ...problemsOf(parsed.error.issues)]);
-  problems.push(...envProblems(value.env), ...parallelProblems(parsed.data));
+  problems.push(
+    ...envProblems(value.env),
+    ...parallelProblems(parsed.data),
+    ...resourceNameProblems(value.resources, RESERVED_ENV),
+    ...supplyProblems(resourcesOf(parsed.data.resources)),
+  );
   return problems.length > 0 ? fail(problems) : { ok: true, config: configOf(parsed.data) };
 }
 
@@ -188,6 +211,8 @@ function configOf(file: ConfigOutput): Config {
   return {
     pollInterval: file.poll_interval ?? d.pollInterval,
     maxParallel: file.max_parallel ?? file.max_concurrent_runners ?? d.maxParallel,
+    resources: resourcesOf(file.resources),
+    starvationAfter: file.starvation_after ?? d.starvationAfter,
     taskTimeout: file.task_timeout ?? d.taskTimeout,
     killAfter: file.kill_after ?? d.killAfter,
     minFree: { bytes: free?.bytes ?? d.minFree.bytes, inodes: free?.inodes ?? d.minFree.inodes },

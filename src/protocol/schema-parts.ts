@@ -2,6 +2,7 @@
 // verbs that only look need as well, and need fast: they would pay 25 ms for the library of schemas.
 import * as z from 'zod';
 import { type Meanings, unknownKey } from './suggest.ts';
+import { type Amount, AMOUNT_WORDS, amountProblem, parseAmount } from './resources.ts';
 import { expected, isObject } from './validation.ts';
 import {
   DURATION_WORDS,
@@ -67,3 +68,16 @@ export const size = () =>
     context.issues.push({ code: 'custom', message: sizeProblem(input) ?? '', input });
     return z.NEVER;
   });
+
+/** Of a schema: named amounts. What is wrong with a name is `resourceNameProblems`'. */
+export const resources = (words: string) =>
+  z.record(
+    z.string(),
+    numberOrText(AMOUNT_WORDS).transform((input, context): Amount => {
+      const amount = parseAmount(input);
+      if (amount !== undefined) return amount;
+      context.issues.push({ code: 'custom', message: amountProblem(input) ?? '', input });
+      return z.NEVER;
+    }),
+    { error: expected(words) },
+  );

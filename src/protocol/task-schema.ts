@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { nameProblem } from './names.ts';
 import type { Meanings } from './suggest.ts';
 import { more } from './task-words.ts';
-import { closedObject, duration, durationOrNone } from './schema-parts.ts';
+import { closedObject, duration, durationOrNone, resources } from './schema-parts.ts';
 import { expected, isText, quote, show } from './validation.ts';
 import { parseDuration } from './values.ts';
 
@@ -90,6 +90,7 @@ const RETRY_MEANINGS: Meanings = {
 };
 const retryObject = closedObject(retryShape, RETRY_WORDS, RETRY_MEANINGS);
 
+const RESOURCES_WORDS = 'an object as {"gpu": 1, "mem": "4GB"}';
 const STDIN_WORDS = 'text, or an object as {"file": "input.txt"}';
 const argument = text('text');
 
@@ -171,6 +172,11 @@ export const taskSchema = z.object({
     })
     .optional()
     .describe('Standard input: text, or a file. Default: /dev/null.'),
+  resources: resources(RESOURCES_WORDS)
+    .optional()
+    .describe(
+      'What it needs of the resources that config.yaml names, as {"gpu": 1, "mem": "4GB"}; it starts when all is free. Default: none.',
+    ),
   not_before: z
     .union([z.string(), z.number()], { error: expected('a time as "2030-01-31T09:00:00Z", or a delay as "10m"') })
     .check((payload) => {

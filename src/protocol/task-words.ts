@@ -5,7 +5,6 @@ import { show } from './validation.ts';
 /** Keys of the documented task file that a later version brings. To have one, move it to the schema. */
 export const TASK_KEYS_LATER: readonly string[] = [
   'secrets',
-  'resources',
   'pre_checks',
   'post_checks',
   'binary',
@@ -46,6 +45,8 @@ export const TASK_MEANINGS: Meanings = {
   retry_delay: (value) => `write "retry": {"max": 3, "delay": ${typeof value === 'number' || typeof value === 'string' ? show(value) : '"10s"'}}`,
   backoff: () => 'write "retry": {"max": 3, "delay": "10s", "backoff": 2}',
   nice: 'priority', niceness: 'priority', prio: 'priority', importance: 'priority',
+  resource: 'resources', requests: 'resources', gpus: (value) => `write "resources": {"gpu": ${typeof value === 'number' ? value : 1}}`, gpu: (value) => `write "resources": {"gpu": ${typeof value === 'number' ? value : 1}}`,
+  memory: (value) => `write "resources": {"mem": ${typeof value === 'string' ? show(value) : '"4GB"'}}`,
   input: 'stdin', standard_input: 'stdin',
   start_at: 'not_before', at: 'not_before', run_at: 'not_before', delay: 'not_before', scheduled_at: 'not_before', eta: 'not_before',
   when: 'run_if', if: 'run_if', condition: 'run_if', trigger_rule: 'run_if',

@@ -2,6 +2,7 @@
 // small task costs some microseconds. What is written stays as it is on disk: the spec is never written back.
 import { isName, nameProblem } from './names.ts';
 import { unknownKey, type Vocabulary } from './suggest.ts';
+import { resourceNameProblems, type Resources, resourcesOf } from './resources.ts';
 import { KINDS, statusesOf, type TaskOutput, taskSchema } from './task-schema.ts';
 import { TASK_KEYS_LATER, TASK_MEANINGS } from './task-words.ts';
 import {
@@ -99,6 +100,7 @@ export interface TaskSpec {
   envFrom: string | undefined;
   inheritEnv: boolean | string[] | undefined;
   stdin: string | { file: string } | undefined;
+  resources: Resources;
   /** `at` as it was written: ISO 8601 with its offset. */
   notBefore: { at: string } | { delay: number } | undefined;
   description: string | undefined;
@@ -148,7 +150,7 @@ export function defaultsProblems(value: unknown): Problem[] {
   if (keys.tooLong) return problems;
   const parsed = taskSchema.safeParse(value);
   if (!parsed.success) return [...problems, ...problemsOf(parsed.error.issues)];
-  return [...problems, ...envProblems(value.env)];
+  return [...problems, ...envProblems(value.env), ...resourceNameProblems(value.resources, RESERVED_ENV)];
 }
 
 function noTask(value: unknown): string {
@@ -204,7 +206,7 @@ function lengthProblem(key: string, value: unknown): string | undefined {
 
 /** What the schema cannot see: keys that contradict each other, or the file. */
 function meaningProblems(task: TaskOutput, raw: Raw, id: string, { isFile }: TaskOptions): Problem[] {
-  const problems = envProblems(raw.env);
+  const problems = [...envProblems(raw.env), ...resourceNameProblems(raw.resources, RESERVED_ENV)];
   const add = (key: string, message: string) => problems.push({ path: [key], message });
   if (task.id !== undefined && task.id !== id) {
     add('id', `says ${quote(task.id)}, but the file is named ${quote(`${id}.json`)}; make them agree, or leave id out`);
@@ -296,6 +298,7 @@ function specOf(task: TaskOutput, raw: Raw): TaskSpec {
     envFrom: task.env_from,
     inheritEnv: task.inherit_env,
     stdin: task.stdin,
+    resources: resourcesOf(task.resources),
     notBefore: notBeforeOf(task.not_before),
     description: task.description,
     extra: extraOf(raw),

@@ -27,6 +27,8 @@ const MAX_YAML = 16_000_000;
 /** More than any workflow written by hand has, and far less than an alias bomb makes. */
 const MAX_ALIASES = 10_000;
 const MAX_LINES = 50;
+/** The package recurses; where the stack ends in the midst of compiling an expression, Node aborts and throws nothing. */
+const MAX_NESTING = 500;
 
 /** Reads JSON if the file's name or its first character says so, YAML otherwise. An empty file is undefined. */
 export function readText(text: string, fileName: string): Read {
@@ -70,7 +72,26 @@ function readJson(text: string, fileName: string): Read {
   return { ok: true, value, describe };
 }
 
+/** At least as deep as YAML could be nested: brackets that are open, and indents that hold one another. */
+function nestingOf(text: string): number {
+  const indents: number[] = [];
+  let [deepest, open] = [0, 0];
+  for (const line of text.split(/[\r\n]/)) {
+    const [lead = ''] = /^(?:[-?]?[ \t]+)*/.exec(line) ?? [];
+    while (indents.length > 0 && (indents.at(-1) as number) >= lead.length) indents.pop();
+    indents.push(lead.length);
+    const dashes = lead.replaceAll(/[ \t]/g, '').length;
+    for (const bracket of line.match(/[[\]{}]/g) ?? []) {
+      open = Math.max(0, open + (bracket === '[' || bracket === '{' ? 1 : -1));
+      deepest = Math.max(deepest, open);
+    }
+    deepest = Math.max(deepest, open + indents.length + dashes);
+  }
+  return deepest;
+}
+
 function readYaml(text: string, fileName: string): Read {
+  if (nestingOf(text) > MAX_NESTING) return { ok: false, problems: [`${fileName}: is nested too deeply`] };
   const counter = new LineCounter();
   const at = (offset: number) => {
     const { line, col } = counter.linePos(offset);

@@ -2,6 +2,7 @@
 //
 // A runner sources it (bash) or starts it (sh); `sh run` in the run directory repeats it by hand. Everything that
 // came from a user is single-quoted, and what no shell can set as a variable goes by env(1).
+import { formatHoldings, type Holdings, holdingVariables } from '../protocol/resources.ts';
 
 export interface ScriptSpec {
   job: string;
@@ -20,6 +21,8 @@ export interface ScriptSpec {
   unsetEnv: readonly string[];
   /** The absolute path of a file; /dev/null unless told. */
   stdin?: string;
+  /** The resources that it is given. */
+  holdings?: Holdings;
   /** 0 to 19. */
   nice?: number;
   umask?: number;
@@ -39,6 +42,7 @@ export function renderScript(spec: ScriptSpec): string {
     SPOOLD_ATTEMPT: String(spec.attempt),
     SPOOLD_RUN_DIR: spec.runDir,
     SPOOLD_PENDING: `${spec.runDir}/pending`,
+    ...(isHolding(spec) ? holdingVariables(spec.holdings) : {}),
   };
   const set = Object.entries(spec.setEnv).filter(([name]) => !(name in own));
   const unset = spec.unsetEnv.filter((name) => !(name in own) && !(name in spec.setEnv));
@@ -46,6 +50,7 @@ export function renderScript(spec: ScriptSpec): string {
     '#!/bin/sh',
     `# Attempt ${spec.attempt} of task ${spec.task} of job ${spec.job}. \`sh run\` repeats it by hand.`,
     `# boot: ${spec.boot}`,
+    ...(isHolding(spec) ? [`# holds: ${formatHoldings(spec.holdings)}`] : []),
     ...unset.filter(isSettable).map((name) => `unset -v ${name}`),
     ...set.filter(([name]) => isSettable(name)).map(([name, value]) => exportLine(name, value)),
     `export ${Object.entries(own)
@@ -60,6 +65,10 @@ export function renderScript(spec: ScriptSpec): string {
     `exec ${commandLine(spec, set, unset)} <${quote(spec.stdin ?? '/dev/null')}`,
     '',
   ].join('\n');
+}
+
+function isHolding(spec: ScriptSpec): spec is ScriptSpec & { holdings: Holdings } {
+  return spec.holdings !== undefined && spec.holdings.size > 0;
 }
 
 function commandLine(spec: ScriptSpec, set: [string, string][], unset: string[]): string {

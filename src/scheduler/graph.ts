@@ -4,6 +4,8 @@
 // Pure: facts come in by put, move and forget; answers go out by takeReady, takeDoomed and takeRevived.
 import type { State } from '../protocol/states.ts';
 import { compareQueued, Heap, type Queued } from './order.ts';
+import { type Kind, type Ready, ReadyTasks } from './ready.ts';
+import type { Request } from './resources.ts';
 
 export type RunIf = 'success' | 'always' | 'failure';
 /** `held`: its file was renamed to something that is no task, and counts as unfinished. */
@@ -16,6 +18,8 @@ export interface TaskFacts extends Queued {
   runIf: RunIf;
   /** Milliseconds since 1970 before which it must not start; 0 for at once. */
   notBefore: number;
+  /** The resources that it asks for; undefined: none. */
+  request?: Request | undefined;
 }
 
 /** The folder that a skipped task's cause lay in when it was skipped. */
@@ -28,11 +32,7 @@ interface Node extends TaskFacts {
   state: NodeState;
   cause?: Cause;
   /** The entry of it in the heap of the ready or of the delayed; any other entry there is stale. */
-  entry?: Entry;
-}
-
-interface Entry extends Queued {
-  at: number;
+  entry?: Ready;
 }
 
 export type Readiness =
@@ -55,8 +55,8 @@ export class JobGraph {
   /** Root of a family → all that is known of what it queued, to any depth; who stands between may have succeeded. */
   private readonly members = new Map<string, Set<string>>();
   private readonly skippedBy = new Map<string, Set<string>>();
-  private readonly ready = new Heap<Entry>(compareQueued);
-  private readonly delayed = new Heap<Entry>((a, b) => a.at - b.at || compareQueued(a, b));
+  private readonly ready = new ReadyTasks((entry) => this.isCurrent(entry));
+  private readonly delayed = new Heap<Ready>((a, b) => a.at - b.at || compareQueued(a, b));
   private readonly unjudged = new Set<string>();
   /** Waiting tasks with a dependency that nobody has heard of: it may turn up in succeeded/ unseen. */
   private readonly unheard = new Set<string>();
@@ -140,29 +140,37 @@ export class JobGraph {
     return true;
   }
 
-  /** The task that would start first, or undefined. `now` in milliseconds since 1970. */
-  peekReady(now: number): Queued | undefined {
+  /** The tasks that may start, by what they ask for. `now` in milliseconds since 1970. */
+  readyKinds(now: number): Iterable<Kind> {
     this.judge();
     for (let due = this.delayed.peek(); due !== undefined && due.at <= now; due = this.delayed.peek()) {
       this.delayed.pop();
-      if (this.nodes.get(due.id)?.entry === due) this.ready.push(due);
+      if (this.isCurrent(due)) this.ready.push(due);
     }
-    for (let top = this.ready.peek(); top !== undefined; top = this.ready.peek()) {
-      const node = this.nodes.get(top.id);
-      if (node?.entry === top && node.state === 'pending') return top;
-      this.ready.pop();
-    }
-    return undefined;
+    return this.ready.waiting();
   }
 
-  /** Takes the task that would start first out of the ready ones. */
+  /** The task that would start first if nothing else mattered, or undefined. */
+  peekReady(now: number): Queued | undefined {
+    return this.firstKind(now)?.first();
+  }
+
+  /** Takes that task out of the ready ones. */
   takeReady(now: number): Queued | undefined {
-    const top = this.peekReady(now);
-    if (top === undefined) return undefined;
-    this.ready.pop();
-    const node = this.nodes.get(top.id);
-    if (node !== undefined) delete node.entry;
-    return top;
+    return this.firstKind(now)?.take(now);
+  }
+
+  private firstKind(now: number): Kind | undefined {
+    let first: Kind | undefined;
+    for (const kind of this.readyKinds(now)) {
+      if (first === undefined || compareQueued(kind.first() as Ready, first.first() as Ready) < 0) first = kind;
+    }
+    return first;
+  }
+
+  private isCurrent(entry: Ready): boolean {
+    const node = this.nodes.get(entry.id);
+    return node?.entry === entry && node.state === 'pending';
   }
 
   /** When the next delayed task is due, in milliseconds since 1970. */
@@ -272,7 +280,13 @@ export class JobGraph {
       if (readiness.kind === 'doomed') this.doomed.set(id, readiness.cause);
       if (readiness.kind === 'waiting' && readiness.on.some(({ why }) => why === 'unknown')) this.unheard.add(id);
       if (readiness.kind !== 'ready') continue;
-      node.entry = { id, priority: node.priority, queuedAt: node.queuedAt, at: node.notBefore };
+      node.entry = {
+        id,
+        priority: node.priority,
+        queuedAt: node.queuedAt,
+        at: node.notBefore,
+        request: node.request,
+      };
       (node.notBefore > 0 ? this.delayed : this.ready).push(node.entry);
     }
   }

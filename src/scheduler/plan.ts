@@ -1,5 +1,11 @@
-// What starts next: priority, then fair turns between jobs, then age. Limits and the time come in, names go out.
-import type { Queued } from './order.ts';
+// What starts next: of the kinds of ready tasks (ready.ts) whose request is free, the first by priority, then fair turns
+// between jobs, then age, then id. Facts, limits and the time come in; names, and what each is to hold, go out.
+// What is not free stands in nobody's way, until its kind starves: then the first such request has room kept for it.
+import { type Holdings, NO_HOLDINGS } from '../protocol/resources.ts';
+import { compareNatural } from '../protocol/names.ts';
+import type { Kind, Ready } from './ready.ts';
+import type { Pools } from './resources.ts';
+import { liftOf, TIER } from './starvation.ts';
 
 /** What of a job planning needs to know. */
 export interface Candidate {
@@ -8,49 +14,100 @@ export interface Candidate {
   free: number;
   /** When it last had a turn, in turns; the lowest goes first. */
   turn: number;
-  peekReady(now: number): Queued | undefined;
-  takeReady(now: number): Queued | undefined;
+  /** Kinds of which a task may start now. */
+  readyKinds(now: number): Iterable<Kind>;
+}
+
+export interface Limits {
+  /** Tasks that may start now, over all jobs. */
+  free: number;
+  pools: Pools;
+  /** Seconds; see starvation.ts. */
+  starvationAfter: number | 'none';
 }
 
 export interface Start<J> {
   job: J;
   id: string;
+  holdings: Holdings;
+}
+
+/** The first task of a kind, as it stands in the order now. */
+interface Place<J> {
+  job: J;
+  kind: Kind;
+  task: Ready;
+  lift: number;
 }
 
 /**
  * Takes up to `free` tasks out of the jobs' ready ones, in the order they are to start. `now` in milliseconds since 1970.
  * Each start moves its job to the back of those of equal priority.
  */
-export function plan<J extends Candidate>(jobs: Iterable<J>, free: number, now: number): Start<J>[] {
+export function plan<J extends Candidate>(jobs: Iterable<J>, limits: Limits, now: number): Start<J>[] {
   const starts: Start<J>[] = [];
-  const open = [...jobs].filter((job) => job.free > 0 && job.peekReady(now) !== undefined);
-  let turn = open.reduce((highest, job) => Math.max(highest, job.turn), 0);
-  while (starts.length < free) {
-    const job = first(open, now);
-    if (job === undefined) break;
-    const task = job.takeReady(now) as Queued;
+  const open = [...jobs].filter(({ free }) => free > 0).map((job) => ({ job, kinds: [...job.readyKinds(now)] }));
+  let turn = open.reduce((highest, { job }) => Math.max(highest, job.turn), 0);
+  while (starts.length < limits.free) {
+    const next = chooseNext(open, limits, now);
+    if (next === undefined) break;
+    const { job, kind, task } = next;
+    kind.take(now);
     job.free -= 1;
     job.turn = ++turn;
-    starts.push({ job, id: task.id });
+    starts.push({ job, id: task.id, holdings: task.request ? limits.pools.take(task.request) : NO_HOLDINGS });
   }
   return starts;
 }
 
-function first<J extends Candidate>(jobs: readonly J[], now: number): J | undefined {
-  let best: J | undefined;
-  let bestTask: Queued | undefined;
-  for (const job of jobs) {
-    const task = job.free > 0 ? job.peekReady(now) : undefined;
-    if (task === undefined) continue;
-    if (best === undefined || bestTask === undefined || goesFirst(job, task, best, bestTask)) {
-      best = job;
-      bestTask = task;
-    }
-  }
-  return best;
+interface Open<J> {
+  job: J;
+  kinds: readonly Kind[];
 }
 
-function goesFirst(job: Candidate, task: Queued, best: Candidate, bestTask: Queued): boolean {
-  const order = bestTask.priority - task.priority || job.turn - best.turn || task.queuedAt - bestTask.queuedAt;
-  return order < 0 || (order === 0 && job.name < best.name);
+function chooseNext<J extends Candidate>(open: readonly Open<J>[], limits: Limits, now: number): Place<J> | undefined {
+  const { pools } = limits;
+  let starved: Place<J> | undefined;
+  const best = firstOf(open, limits, now, (place) => {
+    const { request } = place.task;
+    if (request === undefined || pools.fits(request)) return true;
+    if (place.lift > 0 && pools.canEverFit(request) && (starved === undefined || goesFirst(place, starved)))
+      starved = place;
+    return false;
+  });
+  const request = starved?.task.request;
+  if (best === undefined || starved === undefined || request === undefined || goesFirst(best, starved)) return best;
+  pools.keep(request);
+  const other = firstOf(open, limits, now, ({ task }) => pools.fits(task.request));
+  pools.release(request);
+  return other;
+}
+
+function firstOf<J extends Candidate>(
+  open: readonly Open<J>[],
+  { starvationAfter }: Limits,
+  now: number,
+  may: (place: Place<J>) => boolean,
+): Place<J> | undefined {
+  let first: Place<J> | undefined;
+  for (const { job, kinds } of open) {
+    if (job.free <= 0) continue;
+    for (const kind of kinds) {
+      const task = kind.first();
+      if (task === undefined) continue;
+      const since = Math.max(task.queuedAt, task.at);
+      const place = { job, kind, task, lift: liftOf({ since, startedAt: kind.startedAt }, starvationAfter, now) };
+      if (may(place) && (first === undefined || goesFirst(place, first))) first = place;
+    }
+  }
+  return first;
+}
+
+function goesFirst<J extends Candidate>(a: Place<J>, b: Place<J>): boolean {
+  const order =
+    b.task.priority + b.lift * TIER - (a.task.priority + a.lift * TIER) ||
+    a.job.turn - b.job.turn ||
+    a.task.queuedAt - b.task.queuedAt ||
+    compareNatural(a.task.id, b.task.id);
+  return order < 0 || (order === 0 && a.job.name < b.job.name);
 }

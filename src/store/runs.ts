@@ -18,6 +18,7 @@ import {
 import { type JobLayout, RunLayout } from '../protocol/layout.ts';
 import { parseRunName, runName } from '../protocol/names.ts';
 import { parsePidFile, type PidFile, type RunnerLine } from '../protocol/pid-file.ts';
+import { type Holdings, NO_HOLDINGS, parseHoldings } from '../protocol/resources.ts';
 import { type AttemptResult, parseResult } from '../protocol/result.ts';
 
 export interface Run {
@@ -118,6 +119,13 @@ export function writeResult(run: RunLayout, result: AttemptResult): void {
 export function handedOverOn(run: RunLayout): string | undefined {
   const text = unless(['ENOENT', 'ENOTDIR'], () => readFileSync(run.script, 'utf8'));
   return /^# boot: (\S+)$/m.exec(text ?? '')?.[1];
+}
+
+/** The resources that the attempt was given, as its `run` says. */
+export function holdingsOf(run: RunLayout): Holdings {
+  const text = unless(['ENOENT', 'ENOTDIR'], () => readFileSync(run.script, 'utf8'));
+  const [, held] = /^# holds: (.+)$/m.exec(text ?? '') ?? [];
+  return held === undefined ? NO_HOLDINGS : parseHoldings(held);
 }
 
 /** True if the attempt may never run: output.log is the very file `run`. */

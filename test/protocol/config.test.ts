@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { CONFIG_KEYS, type Config, DEFAULT_CONFIG, parseConfig } from '../../src/protocol/config.ts';
+import type { Amount } from '../../src/protocol/resources.ts';
 import { projectRoot } from './root.ts';
 
 function config(text: string): Config {
@@ -16,6 +17,9 @@ function refuses(text: string, ...problems: string[]): void {
   const parsed = parseConfig(text, 'config.yaml');
   assert.deepEqual(parsed.ok ? parsed : parsed.problems, problems);
 }
+
+const deepIndents = (depth: number): string =>
+  Array.from({ length: depth }, (_, indent) => `${' '.repeat(indent)}a:`).join('\n');
 
 const example = readFileSync(join(projectRoot(), 'config.example.yaml'), 'utf8');
 
@@ -46,10 +50,17 @@ log_format: text
 env: {A: 1, B: true, C: x}
 inherit_env: [PATH, HOME]
 allowed_owners: [bob, 1000]
+resources: {gpu: 2, mem: 16GB}
+starvation_after: none
 `;
   assert.deepEqual(config(text), {
     pollInterval: 0.5,
     maxParallel: 3,
+    resources: new Map<string, Amount>([
+      ['gpu', { unit: 'pieces', n: 2 }],
+      ['mem', { unit: 'bytes', n: 16e9 }],
+    ]),
+    starvationAfter: 'none',
     taskTimeout: 5400,
     killAfter: 60,
     minFree: { bytes: 64_000_000, inodes: 5 },
@@ -77,7 +88,7 @@ test('each problem has its line and column, and all are named at once', () => {
   );
   refuses('log_level: loud', 'config.yaml:1:1: log_level: expected debug, info, warn or error, got "loud"');
   refuses('poll_intervall: 5', 'config.yaml:1:1: poll_intervall: there is no such key; did you mean "poll_interval"?');
-  refuses('starvation_after: 5', 'config.yaml:1:1: starvation_after: this version of spoold does not have it yet');
+  refuses('max_depth: 5', 'config.yaml:1:1: max_depth: this version of spoold does not have it yet');
   refuses(
     'max_parallel: 2\nmax_concurrent_runners: 3',
     'config.yaml:2:1: max_concurrent_runners: is another name for max_parallel, which says something else; keep one',
@@ -102,7 +113,8 @@ test('what is no YAML, or no settings, is told with its place', () => {
   refuses('env: &a {A: *a}', 'config.yaml:1:13: this alias lies inside what it names');
   refuses('<<: 7', 'config.yaml:1:1: << takes a map, or aliases of maps');
   refuses('a\0', 'config.yaml: is no text: it has NUL characters in it');
-  refuses('['.repeat(100_000), 'config.yaml: is nested too deeply');
+  for (const deep of ['['.repeat(100_000), '- '.repeat(100_000), '{a: '.repeat(2000), deepIndents(1500)])
+    refuses(deep, 'config.yaml: is nested too deeply');
 });
 
 test('any text at all gives a config or a reason, never an exception', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { NO_RESOURCES } from '../../src/protocol/resources.ts';
 import { MAX_DEPENDENCIES, mergeDefaults, parseBundle, parseTask, type TaskSpec } from '../../src/protocol/task.ts';
 import { formatProblem } from '../../src/protocol/validation.ts';
 
@@ -41,6 +42,7 @@ test('the smallest task has every default', () => {
     envFrom: undefined,
     inheritEnv: undefined,
     stdin: undefined,
+    resources: NO_RESOURCES,
     notBefore: undefined,
     description: undefined,
     extra: {},
@@ -76,6 +78,7 @@ test('a task that says everything is taken as it says', () => {
     env_from: 'a'.repeat(64),
     inherit_env: ['PATH'],
     stdin: { file: 'in.txt' },
+    resources: { gpu: 1, mem: '4GB' },
     not_before: '2030-01-31T09:00:00+01:00',
     description: 'all of it',
     'x-owner': { team: 1 },
@@ -100,6 +103,13 @@ test('a task that says everything is taken as it says', () => {
   });
   assert.deepEqual([full.timeout, full.killAfter, full.inheritEnv], ['none', 0, ['PATH']]);
   assert.deepEqual(full.env, { A: 'x', B: '1', C: 'true' });
+  assert.deepEqual(
+    [...full.resources],
+    [
+      ['gpu', { unit: 'pieces', n: 1 }],
+      ['mem', { unit: 'bytes', n: 4_000_000_000 }],
+    ],
+  );
   assert.deepEqual(full.notBefore, { at: '2030-01-31T09:00:00+01:00' });
   assert.deepEqual(full.extra, { 'x-owner': { team: 1 } });
   assert.deepEqual(spec({ command: ['a b', 'c'] }).argv, ['a b', 'c']);

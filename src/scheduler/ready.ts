@@ -1,0 +1,82 @@
+// The tasks of a job that may start, by kind: tasks of one tier that ask for the same resources. Of a kind only the first
+// is ever looked at, so that a plan costs as much as there are kinds, however many tasks wait; and tasks whose resource
+// is not free stand in nobody's way. Entries that have become stale are dropped when they come first.
+import { compareQueued, Heap, type Queued } from './order.ts';
+import type { Request } from './resources.ts';
+import { tierOf } from './starvation.ts';
+
+export interface Ready extends Queued {
+  /** What it asks for; undefined: nothing. */
+  request?: Request | undefined;
+  /** Milliseconds since 1970 before which it was not to start; 0: none. */
+  at: number;
+}
+
+/** Empty kinds beyond so many are forgotten, and with them when one of theirs last started. */
+const EMPTY_KEPT = 1000;
+
+export class Kind {
+  readonly request: Request | undefined;
+  /** Milliseconds since 1970: when one of it last started; 0: not known. */
+  startedAt = 0;
+  private readonly heap = new Heap<Ready>(compareQueued);
+  private readonly isLive: (entry: Ready) => boolean;
+
+  constructor(request: Request | undefined, isLive: (entry: Ready) => boolean) {
+    this.request = request;
+    this.isLive = isLive;
+  }
+
+  push(entry: Ready): void {
+    this.heap.push(entry);
+  }
+
+  /** The one that starts first, if there is one. */
+  first(): Ready | undefined {
+    for (let top = this.heap.peek(); top !== undefined; top = this.heap.peek()) {
+      if (this.isLive(top)) return top;
+      this.heap.pop();
+    }
+    return undefined;
+  }
+
+  take(now: number): Ready | undefined {
+    const first = this.first();
+    if (first === undefined) return undefined;
+    this.startedAt = now;
+    return this.heap.pop();
+  }
+}
+
+export class ReadyTasks {
+  private readonly kinds = new Map<string, Kind>();
+  private readonly isLive: (entry: Ready) => boolean;
+  private limit = EMPTY_KEPT;
+
+  /** `isLive` is false for an entry that was pushed, and counts no more. */
+  constructor(isLive: (entry: Ready) => boolean) {
+    this.isLive = isLive;
+  }
+
+  push(entry: Ready): void {
+    const tier = tierOf(entry.priority);
+    const key = entry.request === undefined ? String(tier) : `${tier} ${entry.request.key}`;
+    let kind = this.kinds.get(key);
+    if (kind === undefined) {
+      kind = new Kind(entry.request, this.isLive);
+      this.kinds.set(key, kind);
+    }
+    kind.push(entry);
+    if (this.kinds.size > this.limit) this.forgetEmpty();
+  }
+
+  /** Kinds of which a task may start. */
+  *waiting(): IterableIterator<Kind> {
+    for (const kind of this.kinds.values()) if (kind.first() !== undefined) yield kind;
+  }
+
+  private forgetEmpty(): void {
+    for (const [key, kind] of this.kinds) if (kind.first() === undefined) this.kinds.delete(key);
+    this.limit = EMPTY_KEPT + 2 * this.kinds.size;
+  }
+}
