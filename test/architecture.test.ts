@@ -18,8 +18,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   dashboard: ['client', 'protocol'],
 };
 
-/** The files of cli/ that may reach the daemon. */
-const REACH_THE_DAEMON = ['cli/start.ts', 'cli/run.ts', 'cli/prove.ts'];
+/** The files of cli/ that may reach the daemon: those that serve a directory, `doctor --fix` for a moment. */
+const REACH_THE_DAEMON = ['cli/start.ts', 'cli/run.ts', 'cli/doctor.ts'];
 
 /** File → what it does to the disk by itself, not by host/atomic.ts. */
 const WRITES: Record<string, readonly string[]> = {

@@ -16,6 +16,7 @@ export const VERBS: Record<string, Verb> = {
   start: { usage: '[--foreground]', about: 'start the daemon', load: async () => (await import('./start.ts')).StartCommand },
   stop: { usage: '[--drain | --kill]', about: 'stop it; running tasks go on unless told otherwise', load: async () => (await import('./stop.ts')).StopCommand },
   restart: { usage: '', about: 'stop and start; running tasks are adopted', load: async () => (await import('./restart.ts')).RestartCommand },
+  doctor: { usage: '[--fix]', about: 'what is odd in the directory, and the mending of it', load: async () => (await import('./doctor.ts')).DoctorCommand },
   unit: { usage: '', about: 'print a systemd user unit', load: async () => (await import('./unit.ts')).UnitCommand },
 
   add: { usage: '[-J JOB] COMMAND…', about: 'queue a command', load: async () => (await import('./add.ts')).AddCommand },
@@ -45,7 +46,7 @@ export const GROUPS: [title: string, verbs: string[]][] = [
   ['Queue', ['add', 'submit']],
   ['Look', ['status', 'why', 'logs', 'wait']],
   ['Change', ['cancel', 'retry', 'reset', 'edit', 'mark', 'pause', 'resume', 'parallel']],
-  ['Serve', ['init', 'start', 'stop', 'restart', 'unit']],
+  ['Serve', ['init', 'start', 'stop', 'restart', 'doctor', 'unit']],
   ['Write', ['validate', 'schema', 'completion']],
 ];
 

@@ -26,6 +26,8 @@ export interface ServeOptions {
   log: 'file' | 'stderr';
   /** Settings that win over config.yaml. */
   overrides?: Partial<Config>;
+  /** Starts nothing, and ends as soon as what it found is in order: what `doctor --fix` asks for. */
+  recoverOnly?: boolean;
 }
 
 export interface Stopped {
@@ -69,6 +71,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     owners: ownersOf(config),
   });
   world.wake = new Wake(world);
+  if (options.recoverOnly === true) world.stopping = 'settled';
   applyConfig(world);
   launch(world);
   recover(world);
@@ -121,7 +124,7 @@ async function turn(world: World, lost: () => string | undefined): Promise<Stopp
   for (;;) {
     const until = tick(world);
     sync.maybe();
-    if (mayEnd(world)) return finish(world, sync);
+    if (mayEnd(world, until)) return finish(world, sync);
     const due = Math.max(monotonic(), Math.min(until, sync.due, beat + HEARTBEAT_MS));
     await world.wake.sleep(due);
     const overslept = monotonic() - due > HEARTBEAT_MS;
@@ -144,7 +147,7 @@ function statusOf(world: World): Partial<DaemonRecord> {
     heartbeat_at: new Date(wallClock()).toISOString(),
     max_parallel: slotsOf(world),
     holding: world.holding,
-    stopping: world.stopping,
+    stopping: world.stopping === 'settled' ? 'now' : world.stopping,
   };
 }
 
@@ -165,11 +168,20 @@ function stop(world: World, mode: StopMode): void {
   world.wake.now();
 }
 
-function mayEnd(world: World): boolean {
+/** `until`: when something is to be done next, in monotonic ms. */
+function mayEnd(world: World, until = Number.POSITIVE_INFINITY): boolean {
+  if (world.stopping === 'settled') return until > monotonic() && isSettled(world);
   return world.stopping === 'now' || (world.stopping !== undefined && world.attempts.size === 0);
 }
 
+/** All that was found is judged, moved and ended; what runs and may run is left running. */
+function isSettled({ active, bundles, settling, strays, attempts }: World): boolean {
+  const isQuiet = active.size === 0 && bundles.size === 0 && settling.size === 0 && strays.length === 0;
+  return isQuiet && [...attempts].every((attempt) => attempt.ending === undefined);
+}
+
 async function finish(world: World, sync: GroupSync): Promise<Stopped> {
+  world.stopping = 'now'; // whatever the launcher's end stirs
   const running = [...world.attempts].map((attempt) => `${attempt.job.name}/${attempt.id}`);
   await sync.last();
   world.log.info('stopped', { running });

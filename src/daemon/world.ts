@@ -34,8 +34,8 @@ export interface Waker {
   close(): void;
 }
 
-/** How the daemon is to stop: leave what runs, wait for it, or end it. */
-export type StopMode = 'now' | 'drain' | 'kill';
+/** How the daemon is to stop: leave what runs, wait for it, end it, or leave it once all else is in order. */
+export type StopMode = 'now' | 'drain' | 'kill' | 'settled';
 
 /** Processes of an attempt that has no claim any more, to be ended. */
 export interface Stray {

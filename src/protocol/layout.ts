@@ -133,6 +133,10 @@ export class Layout {
   get archive(): string {
     return `${this.root}/archive`;
   }
+  /** What `doctor --fix` has set aside, by time and by the path it had. */
+  get aside(): string {
+    return `${this.root}/aside`;
+  }
   get jobs(): string {
     return `${this.root}/jobs`;
   }

@@ -1,0 +1,345 @@
+// One job, as `doctor` looks at it: every name in its folders, the text of what waits, the results of what has run.
+// Texts of finished tasks are not parsed: their size and kind say whether there is one, and results are read as bytes.
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf } from '../errors.ts';
+import { isThere, namesIn, readParsed, remove, removeTree, setMode } from '../host/atomic.ts';
+import { parseJob } from '../protocol/job.ts';
+import type { JobLayout } from '../protocol/layout.ts';
+import { nameProblem, parseRunName, taskIdOf } from '../protocol/names.ts';
+import { describeJsonError, describeProblems } from '../protocol/problems.ts';
+import { parseResult } from '../protocol/result.ts';
+import { FINAL_STATES, PRECEDENCE, type State, STATES } from '../protocol/states.ts';
+import { mergeDefaults, parseTask, type Raw } from '../protocol/task.ts';
+import { claimedAttempt } from '../store/runs.ts';
+import { heldId, isHeldName, readParallel } from '../store/snapshot.ts';
+import { type Drop, readDrop } from '../store/tasks.ts';
+import { examineClaim } from './doctor-attempt.ts';
+import { type Finding, isAbandoned, UNFINISHED, type Ward } from './doctor-finding.ts';
+import { jobDefaults } from './facts.ts';
+
+/** The names in a job's folders, read once. */
+interface Names {
+  job: JobLayout;
+  /** Folder → the names in it. */
+  folders: Map<State, string[]>;
+  /** Task id → the folders that hold it, by precedence. */
+  holders: Map<string, State[]>;
+  /** Ids that an attempt claims. */
+  claims: Set<string>;
+}
+
+const CHECKS = [settings, summary, modes, leftovers, waiting, running, copies, reasons, finished, attempts];
+
+/** All that is odd about a job. */
+export function examineJob(job: JobLayout, ward: Ward): Finding[] {
+  const names = readNames(job);
+  return CHECKS.flatMap((check) => [...check(names, ward)]);
+}
+
+function readNames(job: JobLayout): Names {
+  const folders = new Map(STATES.map((state) => [state, namesIn(job.folder(state))]));
+  const holders = new Map<string, State[]>();
+  for (const state of PRECEDENCE) {
+    for (const name of folders.get(state) ?? []) {
+      const id = taskIdOf(name);
+      if (id === undefined) continue;
+      const known = holders.get(id);
+      if (known === undefined) holders.set(id, [state]);
+      else known.push(state);
+    }
+  }
+  const links = (folders.get('running') ?? []).filter((name) => name.endsWith('.run') && !name.startsWith('.'));
+  return { job, folders, holders, claims: new Set(links.map((name) => name.slice(0, -'.run'.length))) };
+}
+
+function* settings({ job }: Names): Iterable<Finding> {
+  const would = 'Its job starts nothing until it reads. Mend it; spoold validate checks it.';
+  const drop = readDrop(job.settings);
+  const parsed = drop.kind === 'json' ? parseJob(drop.value) : undefined;
+  const problems = parsed === undefined || parsed.ok ? [] : parsed.problems;
+  const wrong =
+    drop.kind === 'json'
+      ? problems.length > 0 && describeProblems(drop.text, job.settings, problems).join('\n')
+      : drop.kind !== 'missing' && reasonOf(drop, job.settings);
+  if (wrong !== false) yield { kind: 'settings', path: job.settings, says: wrong, would, by: 'you' };
+  if (readParallel(job.parallel) === 'damaged')
+    yield {
+      kind: 'settings',
+      path: job.parallel,
+      says: 'it should hold a whole number, and does not; what held before it was damaged stays in force.',
+      would: 'Write the number anew: spoold parallel N JOB.',
+      by: 'you',
+    };
+}
+
+/** A cache: what cannot be read of it is thrown away. */
+function* summary({ job }: Names): Iterable<Finding> {
+  const read = readParsed(job.summary, (text) => (JSON.parse(text) as { counts: object }).counts);
+  if (read.kind === 'missing' || (read.kind === 'ok' && typeof read.value === 'object')) return;
+  yield {
+    kind: 'cache',
+    path: job.summary,
+    says: 'the summary cannot be read.',
+    would: 'It is a cache: it is removed, and made again when the job is next at rest.',
+    by: 'doctor',
+    mend: () => remove(job.summary),
+  };
+}
+
+function* modes({ job }: Names): Iterable<Finding> {
+  for (const path of [job.root, job.runs, ...STATES.map((state) => job.folder(state))]) {
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) continue;
+    if (!stat.isDirectory())
+      yield {
+        kind: 'no_folder',
+        path,
+        says: 'it should be a folder, and is something else.',
+        would: 'Look at what it is, and move it away.',
+        by: 'you',
+      };
+    else yield* openToAll(path, stat);
+  }
+}
+
+/** Whoever may write into a folder of ours runs commands as its owner. */
+export function* openToAll(path: string, { mode }: Stats): Iterable<Finding> {
+  if ((mode & 0o002) === 0) return;
+  yield {
+    kind: 'mode',
+    path,
+    says: `every user of this host may write to it (mode ${(mode & 0o7777).toString(8)}).`,
+    would: 'Others are kept out: chmod o-rwx.',
+    by: 'doctor',
+    mend: () => setMode(path, mode & 0o7770),
+  };
+}
+
+/** What killed writers have left, ours and others'. */
+function* leftovers({ job, folders }: Names, ward: Ward): Iterable<Finding> {
+  for (const [state, names] of folders) {
+    for (const name of names) {
+      if (!name.startsWith('.')) continue;
+      const path = join(job.folder(state), name);
+      if (state === 'pending' && name.startsWith('.bundle-')) {
+        const says = 'an array of tasks was spread into files, and was cut off half way.';
+        yield { kind: 'half_bundle', path, says, would: 'What is missing of it is spread.', by: 'start' };
+      } else yield* leftover(path, name, ward);
+    }
+  }
+}
+
+/** A dot name: of a writer of ours that was killed, or of somebody else's. */
+export function* leftover(path: string, name: string, { now }: Ward): Iterable<Finding> {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined || !isAbandoned(stat, now)) return;
+  if (UNFINISHED.test(name) || name.startsWith('.bundled-'))
+    yield {
+      kind: 'leftover',
+      path,
+      says: 'a writer of spoold was killed before it had finished this.',
+      would: 'It was never shown to anybody, and is removed.',
+      by: 'doctor',
+      mend: () => removeTree(path),
+    };
+  else if (stat.isFile() && now - stat.mtimeMs > DAY_MS)
+    yield {
+      kind: 'draft',
+      path,
+      says: 'somebody began to write this over a day ago, and it has a dot name still.',
+      would: 'To queue it, rename it to NAME.json; else remove it.',
+      by: 'you',
+    };
+}
+
+const DAY_MS = 86_400_000;
+
+/** Texts of waiting tasks, judged as the daemon judges them. */
+function* waiting({ job, folders, holders }: Names): Iterable<Finding> {
+  const defaults = jobDefaults(job);
+  for (const name of folders.get('pending') ?? []) {
+    const id = taskIdOf(name);
+    if (id === undefined || (holders.get(id)?.length ?? 0) > 1) continue;
+    const path = job.task('pending', id);
+    const wrong = problemOf(path, id, defaults);
+    if (wrong !== undefined) yield { kind: 'no_task', path, says: wrong, would: REJECTED, by: 'start' };
+  }
+}
+
+const REJECTED = 'It is moved to rejected/, with the reason beside it.';
+
+function problemOf(path: string, id: string, defaults: Raw): string | undefined {
+  const name = nameProblem(id);
+  if (name !== undefined) return `${path}: ${JSON.stringify(id)} cannot be a task's id: ${name}`;
+  const drop = readDrop(path, OWNERS);
+  if (drop.kind === 'missing' || drop.kind === 'bundle') return undefined;
+  if (drop.kind !== 'json') return reasonOf(drop, path);
+  const { value } = drop;
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+  const parsed = parseTask(isObject ? mergeDefaults(defaults, value as Raw) : value, id, { isFile: isThere });
+  return parsed.ok ? undefined : describeProblems(drop.text, path, parsed.problems).join('\n');
+}
+
+/** Whose files may be run is for the daemon to say, which has read `allowed_owners`. */
+const OWNERS: ReadonlySet<number> = Object.assign(new Set<number>(), { has: () => true });
+
+function reasonOf(drop: Drop & { kind: 'unfinished' | 'refused' | 'bundle' }, path: string): string {
+  if (drop.kind === 'bundle') return `${path}: an array of tasks belongs into pending/, not here`;
+  if (drop.kind === 'unfinished' && drop.text !== undefined) return describeJsonError(drop.text, path, drop.reason);
+  return `${path}: ${drop.reason}`;
+}
+
+function* running({ job, folders, claims, holders }: Names, ward: Ward): Iterable<Finding> {
+  for (const id of claims) yield examineClaim(job, id, ward);
+  for (const name of folders.get('running') ?? []) {
+    const id = taskIdOf(name);
+    if (id === undefined || claims.has(id) || (holders.get(id)?.length ?? 0) > 1) continue;
+    const path = job.task('running', id);
+    const says = 'no attempt claims it: it was put there by hand, or a crash has left it there.';
+    yield {
+      kind: 'unclaimed',
+      path,
+      says,
+      would: 'It goes back to pending/, and runs when its turn comes.',
+      by: 'start',
+    };
+  }
+}
+
+/** One id in several folders. */
+function* copies({ job, holders, claims }: Names): Iterable<Finding> {
+  for (const [id, [keeper, ...others]] of holders) {
+    if (keeper === undefined || others.length === 0 || claims.has(id)) continue;
+    for (const state of others) {
+      const path = job.task(state, id);
+      yield inodeOf(path) === inodeOf(job.task(keeper, id))
+        ? {
+            kind: 'half_moved',
+            path,
+            says: `it is the same file as ${keeper}/${id}.json: a move was cut off half way.`,
+            would: 'This name of it is removed.',
+            by: 'start',
+          }
+        : {
+            kind: 'copies',
+            path,
+            says: `the task is in ${keeper}/ too: a copy, or a restored backup.`,
+            would: `The one in ${keeper}/ stands; this one is moved to rejected/, with the reason beside it.`,
+            by: 'start',
+          };
+    }
+  }
+}
+
+function inodeOf(path: string): number | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })?.ino;
+}
+
+/** A reason is written before its file is moved: one without a file speaks of a move that never was. */
+function* reasons({ job, folders }: Names): Iterable<Finding> {
+  for (const [state, ending] of [
+    ['skipped', '.reason.txt'],
+    ['rejected', '.error.txt'],
+  ] as const) {
+    const names = new Set(folders.get(state));
+    for (const name of names) {
+      if (!name.endsWith(ending) || names.has(`${name.slice(0, -ending.length)}.json`)) continue;
+      const path = join(job.folder(state), name);
+      const says = 'it gives the reason for a file that is not there.';
+      yield { kind: 'reason_without_task', path, says, would: 'It is removed.', by: 'start' };
+    }
+  }
+}
+
+/** What lies in the final folders is a file with something in it. */
+function* finished({ job, folders, holders }: Names): Iterable<Finding> {
+  for (const state of FINAL_STATES) {
+    for (const name of folders.get(state) ?? []) {
+      const id = taskIdOf(name);
+      if (id === undefined || (holders.get(id)?.length ?? 0) > 1) continue;
+      const path = job.task(state, id);
+      const stat = lstatSync(path, { throwIfNoEntry: false });
+      if (stat === undefined || (stat.isFile() && stat.size > 0)) continue;
+      yield {
+        kind: 'damaged',
+        path,
+        says: stat.isFile()
+          ? 'it is empty: a power cut has taken its text, and nothing else.'
+          : 'it should be a file, and is something else.',
+        would: `The task stays ${state}; to run it again, write its text anew.`,
+        by: 'you',
+      };
+    }
+  }
+}
+
+/** Run directories: whose task is gone, whose result is not whole, and what runs without a claim. */
+function* attempts({ job, holders, claims, folders }: Names, ward: Ward): Iterable<Finding> {
+  const known = new Set(folders.get('rejected'));
+  const held = new Set((folders.get('pending') ?? []).filter(isHeldName).map(heldId));
+  for (const name of namesIn(job.runs)) {
+    const parsed = parseRunName(name);
+    if (parsed === undefined) continue;
+    const path = join(job.runs, name);
+    const isClaimed = claims.has(parsed.task) && claimedAttempt(job, parsed.task) === parsed.attempt;
+    if (isClaimed) continue;
+    if (ward.living.has(path) && !isWhole(join(path, 'result.json'))) yield* withoutClaim(job, path, parsed.task);
+    else if (!holders.has(parsed.task) && !known.has(`${parsed.task}.json`) && !claims.has(parsed.task)) {
+      if (!held.has(parsed.task)) yield orphan(path, parsed.task, ward);
+    } else if (isWhole(join(path, 'result.json')) === false) yield halfResult(join(path, 'result.json'), ward);
+  }
+}
+
+function* withoutClaim(job: JobLayout, path: string, id: string): Iterable<Finding> {
+  const wanted = isThere(job.task('running', id));
+  yield {
+    kind: 'runs_unclaimed',
+    path,
+    says: 'processes of this attempt run, and no claim stands for it.',
+    would: wanted ? 'It is claimed again, and goes on.' : 'Its task is gone: its processes are ended.',
+    by: 'start',
+  };
+}
+
+function orphan(path: string, id: string, { setAside }: Ward): Finding {
+  return {
+    kind: 'run_without_task',
+    path,
+    says: `it is an attempt of a task ${id} that no folder holds any more.`,
+    would: 'It is set aside in aside/, with all it holds.',
+    by: 'doctor',
+    mend: () => setAside(path),
+  };
+}
+
+function halfResult(path: string, { setAside }: Ward): Finding {
+  return {
+    kind: 'half_result',
+    path,
+    says: 'it is not whole, and counts as absent; the folder of the task says what became of it.',
+    would: 'It is set aside in aside/.',
+    by: 'doctor',
+    mend: () => setAside(path),
+  };
+}
+
+const buffer = Buffer.allocUnsafe(64 * 1024);
+
+/** Whether a result.json is whole; undefined if there is none. One that ends as ours do is, and is not parsed. */
+function isWhole(path: string): boolean | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  } catch (error) {
+    return errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR' ? undefined : false;
+  }
+  try {
+    if (!fstatSync(fd).isFile()) return false;
+    const length = readSync(fd, buffer, 0, buffer.length, 0);
+    if (length > 2 && buffer[0] === 0x7b && buffer[length - 2] === 0x7d && buffer[length - 1] === 0x0a) return true;
+    return parseResult(buffer.toString('utf8', 0, length)) !== undefined;
+  } finally {
+    closeSync(fd);
+  }
+}

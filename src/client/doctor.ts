@@ -1,0 +1,121 @@
+// What is odd in a state directory, running or not, and the mending of it. Looking changes nothing. What a daemon mends
+// at its start is left to one, which is run for that alone; what is removed was never shown to anybody; whatever else is
+// in the way is set aside under the path it had. Where a daemon serves, only what stays odd over two looks is told.
+import { realpathSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { SpooldError } from '../errors.ts';
+import { ensureFolder, isThere, moveIfFree } from '../host/atomic.ts';
+import { wallClock } from '../host/clock.ts';
+import { isZombie, lookAtProcesses, ownIdentity } from '../host/identity.ts';
+import { Layout } from '../protocol/layout.ts';
+import { daemonOf } from '../store/daemon-record.ts';
+import { jobNames } from '../store/snapshot.ts';
+import { whereabouts } from './directory.ts';
+import type { Finding, Ward } from './doctor-finding.ts';
+import { examineJob } from './doctor-job.ts';
+import { examineTop, isOfThisFormat } from './doctor-top.ts';
+
+export type { Finding, Mender } from './doctor-finding.ts';
+
+export interface Diagnosis {
+  /** The state directory. */
+  root: string;
+  /** A daemon serves it, here or elsewhere. */
+  served: boolean;
+  findings: Finding[];
+}
+
+/** The directory that is meant, as it is: it need not be in order. Errors: STATE_DIR_MISSING. */
+export function patientAt(dir: string | undefined): Layout {
+  const path = whereabouts(dir);
+  const layout = new Layout(path);
+  if (!isThere(layout.version) && !isThere(layout.jobs))
+    throw new SpooldError('STATE_DIR_MISSING', `There is no state directory at ${path}.`, {
+      path,
+      hint: 'Name one with --dir.',
+      exit: 3,
+    });
+  return new Layout(realpathSync(path));
+}
+
+/** Looks at all of it. `again` waits between two looks where a daemon serves: what it is about to do is nothing odd. */
+export async function diagnose(layout: Layout, again: () => Promise<void>): Promise<Diagnosis> {
+  const first = examine(layout);
+  if (!first.served || first.findings.length === 0) return first;
+  await again();
+  const second = examine(layout);
+  const before = new Set(first.findings.map(nameOf));
+  return { ...second, findings: second.findings.filter((finding) => before.has(nameOf(finding))) };
+}
+
+/** Wide enough for what a daemon leaves to itself for a while: a drop that does not parse, a look at every poll. */
+export const BETWEEN_LOOKS_MS = 6_000;
+
+function nameOf({ kind, path }: Finding): string {
+  return `${kind} ${path}`;
+}
+
+function examine(layout: Layout): Diagnosis {
+  const { root } = layout;
+  const served = isServed(layout);
+  const ward: Ward = { now: wallClock(), setAside: (path) => setAside(layout, path), living: livingRuns() };
+  const findings = examineTop(layout, ward);
+  if (isOfThisFormat(layout)) for (const name of jobNames(layout)) findings.push(...examineJob(layout.job(name), ward));
+  // A living daemon looks after what it has claimed, and after much that it has yet to look at.
+  const owned = new Set(['runs', 'runs_unclaimed', 'never_began']);
+  return { root, served, findings: served ? findings.filter(({ kind }) => !owned.has(kind)) : findings };
+}
+
+/** This very process may have been its daemon a moment ago, for the mending. */
+function isServed(layout: Layout): boolean {
+  const { kind, record } = daemonOf(layout);
+  const own = ownIdentity();
+  return kind !== 'stopped' && !(record?.identity.pid === own.pid && record.identity.startTicks === own.startTicks);
+}
+
+function livingRuns(): Set<string> {
+  const living = [...lookAtProcesses('SPOOLD_RUN_DIR').byPid.values()].filter((entry) => !isZombie(entry));
+  return new Set(living.flatMap(({ value }) => value ?? []));
+}
+
+function setAside({ root, aside }: Layout, path: string): void {
+  const name = relative(root, path);
+  const when = new Date(wallClock()).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+  for (let n = 1; ; n++) {
+    const target = join(aside, n === 1 ? when : `${when}.${n}`, name);
+    ensureFolder(join(target, '..'));
+    if (moveIfFree(path, target) !== 'exists') return;
+  }
+}
+
+export interface Mended {
+  finding: Finding;
+  mended: boolean;
+}
+
+/**
+ * Mends what is safe to mend; gives what was found, and of each whether it is gone now. `recover` has a daemon do what it
+ * does at its start, and start nothing; it is not called where one serves. Errors: those of `recover`.
+ */
+export async function mend(
+  layout: Layout,
+  recover: () => Promise<void>,
+  again: () => Promise<void>,
+): Promise<{ diagnosis: Diagnosis; all: Mended[] }> {
+  const diagnosis = await diagnose(layout, again);
+  const found = new Map(diagnosis.findings.map((finding) => [nameOf(finding), finding]));
+  let rest = diagnosis;
+  for (let round = 0; round < 3 && rest.findings.some(isOurs(rest.served)); round++) {
+    for (const finding of rest.findings) finding.mend?.();
+    if (!rest.served && rest.findings.some(({ by }) => by === 'start') && isOfThisFormat(layout)) await recover();
+    rest = await diagnose(layout, again);
+    for (const finding of rest.findings) if (!found.has(nameOf(finding))) found.set(nameOf(finding), finding);
+  }
+  const left = new Set(rest.findings.map(nameOf));
+  const all = [...found.values()].map((finding) => ({ finding, mended: !left.has(nameOf(finding)) }));
+  return { diagnosis: rest, all };
+}
+
+function isOurs(served: boolean): (finding: Finding) => boolean {
+  return ({ by }) => by === 'doctor' || (by === 'start' && !served);
+}
