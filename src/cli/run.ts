@@ -8,7 +8,7 @@ import { SpooldError } from '../errors.ts';
 import type { Serving } from '../daemon/daemon.ts';
 import { BaseCommand } from './base.ts';
 import { Lines } from './lines.ts';
-import { note, printBytes, printError } from './print.ts';
+import { note, printBytes, printError, usageError } from './print.ts';
 
 /** Our own failure, not the work's. */
 const OWN_FAILURE = 125;
@@ -25,11 +25,12 @@ export class RunCommand extends BaseCommand {
     `,
     examples: [
       ['A command', "$0 run -- sh -c 'echo hi; exit 7'"],
-      ['A workflow', '$0 run flow.yaml'],
+      ['A workflow', '$0 run flow.yaml --var DATE=2030-01-31'],
     ],
   });
 
   shell = Option.Boolean('--shell', false, { description: 'The words are a script for /bin/sh -e' });
+  vars = Option.Array('--var', [], { description: 'NAME=VALUE, above the vars of the file; may be repeated' });
   words = Option.Proxy({ name: 'command', required: 1 });
 
   override async execute(): Promise<number> {
@@ -53,13 +54,29 @@ export class RunCommand extends BaseCommand {
 
   private async work(): Promise<Work> {
     const { commandWork, workflowWork } = await import('../client/run.ts');
-    const [first = ''] = this.words;
-    const isFileName = !this.shell && this.words.length === 1 && /\.(ya?ml|json)$/.test(first);
+    const { commandKeys, givenVariables } = await import('./task-options.ts');
+    const [first = '', ...others] = this.words;
+    const said = [...this.vars, ...(varsIn(others) ?? [])];
+    const isFileName = !this.shell && varsIn(others) !== undefined && /\.(ya?ml|json)$/.test(first);
     // One that is not there either is a slip, not a command: the reading of it says so.
-    if (isFileName && (existsSync(first) || /\.ya?ml$/.test(first))) return workflowWork(first);
-    const { commandKeys } = await import('./task-options.ts');
+    if (isFileName && (existsSync(first) || /\.ya?ml$/.test(first)))
+      return workflowWork(first, await givenVariables(said));
+    if (this.vars.length > 0)
+      throw usageError('--var is for a workflow file.', 'A command is given a variable by: env NAME=VALUE COMMAND…');
     return commandWork(commandKeys(this.words, this.shell));
   }
+}
+
+/** What `--var` says in words behind a file; undefined if there is anything else among them. */
+function varsIn(words: readonly string[]): string[] | undefined {
+  const said: string[] = [];
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] as string;
+    if (word === '--var' && words[i + 1] !== undefined) said.push(words[++i] as string);
+    else if (word.startsWith('--var=')) said.push(word.slice('--var='.length));
+    else return undefined;
+  }
+  return said;
 }
 
 /** In a directory that a daemon serves: its tasks are cancelled if we are, and what they left stays there. */

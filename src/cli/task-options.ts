@@ -50,6 +50,17 @@ export function variables(assignments: readonly string[], env: NodeJS.ProcessEnv
   return all;
 }
 
+/** `--var NAME=value` of a workflow; the last of a name holds. Errors: USAGE. */
+export async function givenVariables(assignments: readonly string[]): Promise<Map<string, string>> {
+  const { variableProblem } = await import('../protocol/variables.ts');
+  const all = assignments.map((assignment) => splitAssignment('--var', assignment));
+  for (const [name] of all) {
+    const problem = variableProblem(name);
+    if (problem !== undefined) throw usageError(`--var ${name}: ${problem}.`);
+  }
+  return new Map(all);
+}
+
 function splitAssignment(option: string, text: string): [name: string, value: string] {
   const at = text.indexOf('=');
   if (at > 0) return [text.slice(0, at), text.slice(at + 1)];

@@ -12,6 +12,7 @@ export class ValidateCommand extends ReportingCommand {
   });
 
   as = Option.String('--as', { description: 'task, bundle, job, workflow or config' });
+  vars = Option.Array('--var', [], { description: 'NAME=VALUE of a workflow; may be repeated' });
   files = Option.Rest({ name: 'FILE', required: 1 });
 
   override async execute(): Promise<number> {
@@ -19,7 +20,9 @@ export class ValidateCommand extends ReportingCommand {
     const kind = FILE_KINDS.find((name) => name === this.as);
     if (this.as !== undefined && kind === undefined)
       throw usageError(`--as ${this.as}: there is no such kind of file.`, `There are ${FILE_KINDS.join(', ')}.`);
-    const all = this.files.map((file) => validateFile(file, kind));
+    const { givenVariables } = await import('./task-options.ts');
+    const vars = await givenVariables(this.vars);
+    const all = this.files.map((file) => validateFile(file, kind, vars));
     if (this.json)
       printJson(
         all.map(({ path, kind: found, problems }) => ({

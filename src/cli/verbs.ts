@@ -20,7 +20,7 @@ export const VERBS: Record<string, Verb> = {
   unit: { usage: '', about: 'print a systemd user unit', load: async () => (await import('./unit.ts')).UnitCommand },
 
   add: { usage: '[-J JOB] COMMAND…', about: 'queue a command', load: async () => (await import('./add.ts')).AddCommand },
-  submit: { usage: 'FILE [--dry-run]', about: 'queue a workflow', load: async () => (await import('./submit.ts')).SubmitCommand },
+  submit: { usage: 'FILE [--var K=V]', about: 'queue a workflow', load: async () => (await import('./submit.ts')).SubmitCommand },
 
   status: { usage: '[JOB | JOB/TASK]', about: 'what runs, waits and failed, and why', load: async () => (await import('./status.ts')).StatusCommand },
   why: { usage: 'JOB | JOB/TASK', about: 'why it waits, failed, was skipped', load: async () => (await import('./why.ts')).WhyCommand },

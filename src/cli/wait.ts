@@ -1,6 +1,6 @@
 // `spoold wait [ADDRESS…]`: until it has ended, with everything it queued.
 import { Option } from 'clipanion';
-import type { WaitItem, WaitProgress } from '../client/wait.ts';
+import type { WaitItem, WaitOutcome, WaitProgress } from '../client/wait.ts';
 import { SpooldError } from '../errors.ts';
 import type { Address } from '../protocol/names.ts';
 import { AddressCommand } from './base.ts';
@@ -32,16 +32,11 @@ export class WaitCommand extends AddressCommand {
       import('../client/wait.ts'),
     ]);
     const layout = openDirectory(this.dir);
-    const progress = process.stderr.isTTY ? new ProgressLine() : undefined;
     try {
-      const onProgress = progress === undefined ? {} : { onProgress: progress.show };
-      const { kind, items, status } = await waitFor(layout, addresses, { timeout, ...onProgress }).finally(() =>
-        progress?.clear(),
-      );
-      if (this.json)
-        printJson({ ended: kind === 'ended', timed_out: kind === 'timeout', status, items: items.map(json) });
-      else tell(items);
-      return status;
+      const outcome = await withProgress((onProgress) => waitFor(layout, addresses, { timeout, ...onProgress }));
+      if (this.json) printJson(outcomeJson(outcome));
+      else tell(outcome.items);
+      return outcome.status;
     } catch (error) {
       if (error instanceof SpooldError) throw error;
       printError(error);
@@ -63,6 +58,19 @@ export class WaitCommand extends AddressCommand {
   }
 }
 
+/** Has a wait shown on one line of the terminal, if there is one. */
+export async function withProgress(
+  wait: (options: { onProgress?: (progress: WaitProgress) => void }) => Promise<WaitOutcome>,
+): Promise<WaitOutcome> {
+  const progress = process.stderr.isTTY ? new ProgressLine() : undefined;
+  return wait(progress === undefined ? {} : { onProgress: progress.show }).finally(() => progress?.clear());
+}
+
+/** The document of `wait --json`. */
+export function outcomeJson({ kind, items, status }: WaitOutcome): object {
+  return { ended: kind === 'ended', timed_out: kind === 'timeout', status, items: items.map(json) };
+}
+
 function json({ job, task, state, status, message }: WaitItem): object {
   return {
     job,
@@ -76,7 +84,7 @@ function json({ job, task, state, status, message }: WaitItem): object {
 const MOST_TOLD = 20;
 
 /** Success is silent, as with wait(1). */
-function tell(items: readonly WaitItem[]): void {
+export function tell(items: readonly WaitItem[]): void {
   const lines = items.flatMap(({ job, task, state, status, message }) => {
     const name = task === undefined ? job : `${job}/${task}`;
     if (status === undefined) return [`${name} has not ended: ${state}`];

@@ -21,7 +21,7 @@ import { causeOf, rejectionOf } from './facts.ts';
 import { submitJob } from './submit.ts';
 import { unfinishedIn } from './unfinished.ts';
 import { recordEvents } from './who.ts';
-import { jobFilesOf, jobNameFor, type JobFiles, readWorkflow } from './workflow.ts';
+import { type Given, jobFilesOf, jobNameFor, type JobFiles, readWorkflow } from './workflow.ts';
 
 /** What is to be run: one command, or the tasks of a file. */
 export interface Work {
@@ -41,8 +41,8 @@ export function commandWork(keys: Raw): Work {
 }
 
 /** A workflow file. Errors: FILE_UNREADABLE, WORKFLOW_INVALID, JOB_NAME. */
-export function workflowWork(path: string): Work {
-  const workflow = readWorkflow(path);
+export function workflowWork(path: string, vars: Given): Work {
+  const workflow = readWorkflow(path, vars);
   return { name: jobNameFor(workflow, path, undefined), files: jobFilesOf(workflow, path), only: undefined };
 }
 

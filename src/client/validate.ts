@@ -13,7 +13,7 @@ import { isObject } from '../protocol/validation.ts';
 import { parseWorkflow } from '../protocol/workflow.ts';
 import { readText } from '../protocol/yaml.ts';
 import { jobDefaults } from './facts.ts';
-import { readTextFile } from './workflow.ts';
+import { type Given, readTextFile } from './workflow.ts';
 
 export const FILE_KINDS = ['task', 'bundle', 'job', 'workflow', 'config'] as const;
 export type FileKind = (typeof FILE_KINDS)[number];
@@ -26,8 +26,8 @@ export interface Validation {
   problems: string[];
 }
 
-/** Checks one file. `kind`: what it is to be taken for. Errors: FILE_UNREADABLE. */
-export function validateFile(path: string, kind?: FileKind): Validation {
+/** Checks one file. `kind`: what it is to be taken for; `vars`: of a workflow. Errors: FILE_UNREADABLE. */
+export function validateFile(path: string, kind: FileKind | undefined, vars: Given): Validation {
   const text = readTextFile(path);
   const told = kind ?? kindByName(path);
   if (told === 'config') {
@@ -37,12 +37,12 @@ export function validateFile(path: string, kind?: FileKind): Validation {
   const read = readText(text, path);
   if (!read.ok) return { path, kind: told, problems: read.problems };
   const found = told ?? kindByContent(read.value, /\.ya?ml$/.test(path));
-  return { path, kind: found, problems: problemsOf(found, path, text, read.value) };
+  return { path, kind: found, problems: problemsOf(found, path, text, read.value, vars) };
 }
 
-function problemsOf(kind: FileKind, path: string, text: string, value: unknown): string[] {
+function problemsOf(kind: FileKind, path: string, text: string, value: unknown, vars: Given): string[] {
   if (kind === 'workflow') {
-    const parsed = parseWorkflow(text, path, { isFile: isThere });
+    const parsed = parseWorkflow(text, path, { vars, isFile: isThere });
     return parsed.ok ? [] : parsed.problems;
   }
   if (kind === 'config') {

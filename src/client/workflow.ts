@@ -1,8 +1,9 @@
-// A workflow file as it is on the disk → what is to be queued: paths made absolute by the file's own folder, a name for
-// the job, and the levels in which its tasks can run.
+// A workflow file as it is on the disk → what is to be queued: paths made absolute by the file's own folder, and a name
+// for the job.
 import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { errnoOf, SpooldError } from '../errors.ts';
+import { isThere } from '../host/atomic.ts';
 import { nameProblem } from '../protocol/names.ts';
 import type { Raw } from '../protocol/task.ts';
 import { isObject } from '../protocol/validation.ts';
@@ -26,9 +27,12 @@ export function readTextFile(path: string): string {
   }
 }
 
+/** Variables given besides the file, as `--var` does. */
+export type Given = ReadonlyMap<string, string>;
+
 /** Reads and checks a workflow. Errors: FILE_UNREADABLE, WORKFLOW_INVALID (all problems, a line each). */
-export function readWorkflow(path: string): Workflow {
-  const parsed = parseWorkflow(readTextFile(path), path);
+export function readWorkflow(path: string, vars: Given): Workflow {
+  const parsed = parseWorkflow(readTextFile(path), path, { vars, isFile: isThere });
   if (parsed.ok) return parsed.workflow;
   throw new SpooldError('WORKFLOW_INVALID', `${path} is no valid workflow.\n${parsed.problems.join('\n')}`, {
     path,
@@ -70,38 +74,4 @@ export function jobFilesOf(workflow: Workflow, path: string): JobFiles {
 
 function placed(raw: Raw, folder: string): Raw {
   return typeof raw.cwd === 'string' ? { ...raw, cwd: resolve(folder, raw.cwd) } : raw;
-}
-
-export interface PlannedTask {
-  id: string;
-  /** 1: it can start at once; n: after tasks of level n - 1. */
-  level: number;
-  dependencies: string[];
-}
-
-/** The tasks by level, in the file's order within one. */
-export function planOf(workflow: Workflow): PlannedTask[] {
-  const levels = new Map<string, number>();
-  // No cycles: the workflow was checked. Each task is put after what it waits for, with a stack of its own.
-  for (const root of workflow.specs.keys()) {
-    const stack = [root];
-    for (let id = stack.at(-1); id !== undefined; id = stack.at(-1)) {
-      const open = dependenciesOf(workflow, id).filter((d) => !levels.has(d));
-      if (open.length > 0) stack.push(...open);
-      else {
-        levels.set(id, 1 + Math.max(0, ...dependenciesOf(workflow, id).map((d) => levels.get(d) ?? 0)));
-        stack.pop();
-      }
-    }
-  }
-  const plan = [...workflow.specs.keys()].map((id) => ({
-    id,
-    level: levels.get(id) ?? 1,
-    dependencies: dependenciesOf(workflow, id),
-  }));
-  return plan.sort((a, b) => a.level - b.level);
-}
-
-function dependenciesOf(workflow: Workflow, id: string): string[] {
-  return workflow.specs.get(id)?.dependencies ?? [];
 }

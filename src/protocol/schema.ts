@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { configSchema } from './config.ts';
 import { JOB_KEYS_LATER, jobShape } from './job.ts';
 import { taskSchema } from './task.ts';
-import { workflowSchema, WORKFLOW_KEYS_LATER } from './workflow.ts';
+import { workflowSchema } from './workflow.ts';
 
 export const SCHEMA_KINDS = ['task', 'job', 'workflow', 'config'] as const;
 export type SchemaKind = (typeof SCHEMA_KINDS)[number];
@@ -13,7 +13,7 @@ type JsonSchema = Record<string, unknown> & { properties?: Record<string, unknow
 const SOURCES: Record<SchemaKind, { title: string; schema: z.ZodObject; later: readonly string[] }> = {
   task: { title: 'A task of spoold: pending/<id>.json', schema: taskSchema, later: [] },
   job: { title: "A job's settings of spoold: job.json", schema: z.object(jobShape), later: JOB_KEYS_LATER },
-  workflow: { title: 'A workflow of spoold', schema: workflowSchema, later: WORKFLOW_KEYS_LATER },
+  workflow: { title: 'A workflow of spoold', schema: workflowSchema, later: JOB_KEYS_LATER },
   config: { title: 'The settings of a state directory of spoold: config.yaml', schema: configSchema, later: [] },
 };
 

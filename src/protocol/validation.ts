@@ -6,6 +6,8 @@ import type * as z from 'zod';
 export interface Problem {
   path: (string | number)[];
   message: string;
+  /** What is wrong, word for word: the place given is where this stands in the text that `path` names. */
+  find?: string;
 }
 
 export type Failed = { ok: false; problems: Problem[] };

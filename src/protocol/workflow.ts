@@ -1,5 +1,5 @@
-// A workflow file, for `submit` and `run FILE`: a job's settings and all its tasks, in YAML or JSON. It is taken as a
-// whole or not at all, so every problem is found at once, with its line: keys, ids, dependencies, cycles.
+// A workflow file, for `submit` and `run FILE`: a job's settings and all its tasks, in YAML or JSON, with variables. It is
+// taken as a whole or not at all, so every problem is found at once, with its line: keys, ids, dependencies, cycles.
 import * as z from 'zod';
 import { JOB_KEYS_LATER, JOB_MEANINGS, type JobSettings, jobShape, parseJobKeys } from './job.ts';
 import { nameProblem } from './names.ts';
@@ -14,6 +14,7 @@ import {
   weightProblem,
 } from './task.ts';
 import { expected, isObject, type Problem, quote, type Raw, show, weigh } from './validation.ts';
+import { fillKeys, Filler, Variables } from './variables.ts';
 import { readText } from './yaml.ts';
 
 export interface Workflow {
@@ -37,13 +38,18 @@ export const workflowSchema = z.object({
   ...jobShape,
   name: z.string().optional().describe("The job's name; --job on the command line goes first."),
   job: z.string().optional().describe('Another word for `name`.'),
+  vars: z
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
+    .optional()
+    .describe(
+      'Variables: `${NAME}` in any text of this file stands for one, `$${` for a literal `${`. --var goes first; one without a value must be given by it.',
+    ),
   tasks: z
     .record(z.string(), taskSchema.omit({ id: true, parent: true, ancestors: true }))
     .describe('The tasks by their ids.'),
 });
 
-const OWN_KEYS = ['name', 'job', 'tasks'];
-export const WORKFLOW_KEYS_LATER: readonly string[] = [...JOB_KEYS_LATER, 'vars'];
+const OWN_KEYS = ['name', 'job', 'vars', 'tasks'];
 
 const { tasks: _tasks, title: _title, ...jobMeanings } = JOB_MEANINGS;
 const vocabulary: Vocabulary = {
@@ -57,32 +63,44 @@ const vocabulary: Vocabulary = {
     nodes: 'tasks',
     title: 'name',
     id: 'name',
+    variables: 'vars',
+    params: 'vars',
+    parameters: 'vars',
+    inputs: 'vars',
   },
-  later: WORKFLOW_KEYS_LATER,
+  later: JOB_KEYS_LATER,
 };
 
+export interface WorkflowOptions extends TaskOptions {
+  /** Variables given besides the file, which go above its own. */
+  vars?: ReadonlyMap<string, string>;
+}
+
 /** The text of a workflow file → its job and its tasks, or all problems with it. */
-export function parseWorkflow(text: string, fileName: string, options: TaskOptions = {}): ParsedWorkflow {
+export function parseWorkflow(text: string, fileName: string, options: WorkflowOptions = {}): ParsedWorkflow {
   const read = readText(text, fileName);
   if (!read.ok) return read;
   const { problems, workflow } = check(read.value, options);
   return workflow === undefined ? { ok: false, problems: read.describe(problems) } : { ok: true, workflow };
 }
 
-function check(value: unknown, options: TaskOptions): { problems: Problem[]; workflow?: Workflow } {
-  if (!isObject(value)) {
+function check(written: unknown, options: WorkflowOptions): { problems: Problem[]; workflow?: Workflow } {
+  if (!isObject(written)) {
     const right = 'a workflow is a map with its tasks, as tasks: {hello: {command: [echo, hi]}}';
-    const got = value === undefined ? 'the file is empty' : expected('one')({ input: value });
+    const got = written === undefined ? 'the file is empty' : expected('one')({ input: written });
     return { problems: [{ path: [], message: `${got}; ${right}` }] };
   }
-  const { name, job, tasks: written, ...rawSettings } = value;
+  const filler = new Filler();
+  const { vars, tasks: list, ...others } = written;
+  const variables = new Variables(vars, options.vars ?? new Map(), filler);
+  const { name, job, ...rawSettings } = fillKeys(others, variables, [], filler);
   const problems = nameProblems(name, job);
   const parsedJob = parseJobKeys(rawSettings, vocabulary);
   if (!parsedJob.ok) problems.push(...parsedJob.problems);
   const heavy = weightProblem(rawSettings);
   if (heavy !== undefined) problems.push({ path: [], message: `the settings of the job: ${heavy}` });
   const tasks = new Map<string, Raw>();
-  problems.push(...taskListProblems(written, tasks));
+  problems.push(...taskListProblems(list, tasks, (id, raw) => fillKeys(raw, variables, ['tasks', id], filler)));
   const defaults = soundDefaults(rawSettings.defaults, problems);
   const specs = new Map<string, TaskSpec>();
   for (const [id, raw] of tasks) {
@@ -90,10 +108,17 @@ function check(value: unknown, options: TaskOptions): { problems: Problem[]; wor
     if (parsed.ok) specs.set(id, parsed.spec);
     else problems.push(...parsed.problems.map(({ path, message }) => ({ path: ['tasks', id, ...path], message })));
   }
-  if (isObject(written)) problems.push(...graphProblems(tasks, new Set(Object.keys(written))));
-  if (problems.length > 0 || !parsedJob.ok) return { problems };
+  if (isObject(list)) problems.push(...graphProblems(tasks, new Set(Object.keys(list))));
+  const all = [...filler.problems, ...variables.strays(), ...notAbout(filler.problems, problems)];
+  if (all.length > 0 || !parsedJob.ok) return { problems: all };
   const chosen = [name, job].find((one) => typeof one === 'string');
   return { problems, workflow: { name: chosen, rawSettings, settings: parsedJob.settings, tasks, specs } };
+}
+
+/** What else is wrong: a text that could not be filled in is no value that anything more could be said about. */
+function notAbout(unfilled: readonly Problem[], problems: readonly Problem[]): Problem[] {
+  const places = new Set(unfilled.map(({ path }) => JSON.stringify(path)));
+  return problems.filter(({ path }) => !places.has(JSON.stringify(path)));
 }
 
 function nameProblems(name: unknown, job: unknown): Problem[] {
@@ -111,8 +136,12 @@ function nameProblems(name: unknown, job: unknown): Problem[] {
   return problems;
 }
 
-/** Fills `tasks` with every task that is an object of a fair size under a good id. */
-function taskListProblems(written: unknown, tasks: Map<string, Raw>): Problem[] {
+/** Fills `tasks` with every task that is an object of a fair size under a good id, its texts filled in. */
+function taskListProblems(
+  written: unknown,
+  tasks: Map<string, Raw>,
+  filledIn: (id: string, raw: Raw) => Raw,
+): Problem[] {
   if (!isObject(written)) {
     const message = expected('a map of tasks, as {hello: {command: [echo, hi]}}')({ input: written });
     return [{ path: ['tasks'], message }];
@@ -120,11 +149,14 @@ function taskListProblems(written: unknown, tasks: Map<string, Raw>): Problem[] 
   const problems: Problem[] = [];
   const seen = new Map<string, string>();
   let total = 0;
-  for (const [id, raw] of Object.entries(written)) {
-    const message = taskProblem(id, raw, seen.get(id.toLowerCase()));
+  for (const [id, task] of Object.entries(written)) {
+    const message = taskProblem(id, task, seen.get(id.toLowerCase()));
     seen.set(id.toLowerCase(), id);
     if (message !== undefined) problems.push({ path: ['tasks', id], message });
-    else if (isObject(raw)) {
+    else if (isObject(task)) {
+      const raw = filledIn(id, task);
+      const heavy = raw === task ? undefined : weightProblem(raw);
+      if (heavy !== undefined) problems.push({ path: ['tasks', id], message: heavy });
       problems.push(...foreignProblems(id, raw));
       tasks.set(id, withoutId(raw));
       total += weigh(raw, MAX_BUNDLE_BYTES);

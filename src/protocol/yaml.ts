@@ -67,7 +67,7 @@ function readJson(text: string, fileName: string): Read {
       text,
       problems.slice(0, MAX_LINES).map(({ path }) => path),
     );
-    return lines(problems, (path) => at(offsetOf(path)));
+    return lines(problems, (problem) => at(offsetIn(text, offsetOf(problem.path), problem.find)));
   };
   return { ok: true, value, describe };
 }
@@ -109,7 +109,8 @@ function readYaml(text: string, fileName: string): Read {
     const found = syntaxProblems(document, at);
     if (found.length > 0) return { ok: false, problems: found };
     const value: unknown = document.contents === null ? undefined : document.toJS({ maxAliasCount: MAX_ALIASES });
-    return { ok: true, value, describe: (problems) => lines(problems, (path) => at(offsetIn(document, path))) };
+    const place = ({ path, find }: Problem) => at(offsetIn(text, nodeOffset(document, path), find));
+    return { ok: true, value, describe: (problems) => lines(problems, place) };
   } catch (error) {
     if (error instanceof ReferenceError)
       return { ok: false, problems: [`${fileName}: has too many aliases (*name): at most ${MAX_ALIASES}`] };
@@ -118,8 +119,8 @@ function readYaml(text: string, fileName: string): Read {
   }
 }
 
-function lines(problems: readonly Problem[], place: (path: Path) => string): string[] {
-  const all = problems.slice(0, MAX_LINES).map((problem) => `${place(problem.path)}: ${formatProblem(problem)}`);
+function lines(problems: readonly Problem[], place: (problem: Problem) => string): string[] {
+  const all = problems.slice(0, MAX_LINES).map((problem) => `${place(problem)}: ${formatProblem(problem)}`);
   if (problems.length > MAX_LINES) all.push(`… and ${problems.length - MAX_LINES} more`);
   return all;
 }
@@ -191,7 +192,7 @@ function contentProblems(document: Document, at: (offset: number) => string): st
 const isMerge = (key: unknown) => key === '<<' || (typeof key === 'symbol' && key.description === '<<');
 
 /** Where the key or the list entry that `path` names begins, or the nearest thing around it. */
-function offsetIn(document: Document, path: Path): number {
+function nodeOffset(document: Document, path: Path): number {
   let node: unknown = document.contents;
   let offset = startOf(node) ?? 0;
   for (const step of path) {
@@ -208,6 +209,14 @@ function offsetIn(document: Document, path: Path): number {
     } else break;
   }
   return offset;
+}
+
+/** Where `find` first stands after `offset`, not as a part of `$${…`; `offset` itself if it does not. */
+function offsetIn(text: string, offset: number, find: string | undefined): number {
+  if (find === undefined) return offset;
+  let found = text.indexOf(find, offset);
+  while (found > 0 && text[found - 1] === '$') found = text.indexOf(find, found + 1);
+  return found < 0 ? offset : found;
 }
 
 function startOf(node: unknown): number | undefined {

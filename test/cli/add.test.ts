@@ -216,13 +216,6 @@ describe('submit', () => {
     assert.equal(existsSync(place.dir), false);
   });
 
-  it('--dry-run prints the plan by steps and writes nothing', async () => {
-    writeFileSync(place.aside('flow.yaml'), flow);
-    const { out } = await place.spoold('submit', '--dry-run', 'flow.yaml');
-    assert.match(out, /flow: 2 tasks in 2 steps, at most 2 at a time\n +1 +a\n +2 +b +after a/);
-    assert.equal(existsSync(place.dir), false);
-  });
-
   it('refuses the name of a job that is not finished, and says what to do', async () => {
     writeFileSync(place.aside('flow.yaml'), flow);
     await place.spoold('submit', 'flow.yaml');

@@ -92,10 +92,6 @@ test('a workflow without tasks, and one that is none, say what a workflow looks 
     problems('steps: {}\ntasks: {a: {shell: x}}')[0] ?? '',
     /steps: there is no such key; it is called "tasks" here/,
   );
-  assert.match(
-    problems('vars: {}\ntasks: {a: {shell: x}}')[0] ?? '',
-    /vars: this version of spoold does not have it yet/,
-  );
   assert.match(problems('name: a b\ntasks: {a: {shell: x}}')[0] ?? '', /name: "a b" is no name of a job: a space/);
 });
 
