@@ -15,7 +15,8 @@ export function planText(job: string, { tasks, levels, turns, limit, said_by }: 
   return [title, '', head, ...rows, '', closing].join('\n');
 }
 
-function waitsFor({ dependencies, run_if }: PlannedTask): string {
+function waitsFor({ dependencies, run_if, lacks }: PlannedTask): string {
+  if (lacks !== null) return `would be rejected: ${lacks}`;
   if (dependencies.length === 0) return '';
   const names = list(dependencies, 5);
   if (run_if === 'failure') return `only if ${names} fail${dependencies.length === 1 ? 's' : ''}`;

@@ -27,7 +27,7 @@ export interface Validation {
 }
 
 /** Checks one file. `kind`: what it is to be taken for; `vars`: of a workflow. Errors: FILE_UNREADABLE. */
-export function validateFile(path: string, kind: FileKind | undefined, vars: Given): Validation {
+export function validateFile(path: string, kind?: FileKind, vars: Given = new Map()): Validation {
   const text = readTextFile(path);
   const told = kind ?? kindByName(path);
   if (told === 'config') {

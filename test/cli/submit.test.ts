@@ -98,6 +98,26 @@ level  turn  task
   });
 });
 
+describe('submit --dry-run of tasks that ask for resources', () => {
+  it('hands them out as the daemon would, and names what could never be had', async () => {
+    const alone = new Place({ config: 'max_parallel: 9\nresources: {gpu: 2}\n' });
+    try {
+      await alone.spoold('init');
+      const tasks = Object.fromEntries(['a', 'b', 'c'].map((id) => [id, { shell: 'x', resources: { gpu: 1 } }]));
+      const flow = { tasks: { ...tasks, free: { shell: 'x' }, far: { shell: 'x', resources: { gpu: 3 } } } };
+      writeFileSync(alone.aside('flow.json'), JSON.stringify(flow));
+      const { out, err } = await alone.spoold('submit', '-n', 'flow.json');
+      assert.match(
+        out,
+        /1 {5}1 {2}a\n +1 {2}b\n +1 {2}free\n +2 {2}c\n +- {2}far {3}would be rejected: resources\.gpu: asks for 3 where there is 2/,
+        err,
+      );
+    } finally {
+      await alone.close();
+    }
+  });
+});
+
 describe('submit --wait', () => {
   it('returns when all has ended, with the status of wait and what failed in words', async () => {
     await place.start();

@@ -42,7 +42,7 @@ tasks:
 });
 
 test('--var goes above the file, and may bring a name that the file only uses', () => {
-  const text = 'vars: {A: one, B: "\${A}-b"}\ntasks: {x: {command: [echo, "\${A}", "\${B}", "\${C}"]}}';
+  const text = 'vars: {A: one, B: "${A}-b"}\ntasks: {x: {command: [echo, "${A}", "${B}", "${C}"]}}';
   assert.deepEqual(workflow(text, { A: 'two', C: 'three' }).tasks.get('x')?.command, ['echo', 'two', 'two-b', 'three']);
 });
 
