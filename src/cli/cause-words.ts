@@ -22,10 +22,13 @@ export function sentence(why: Why, telling: Telling): string {
   return `${head}; and there are ${more.length + 1} more reasons`;
 }
 
+/** What is worth knowing, and no cause. */
+const BESIDES: readonly string[] = ['ran_instead', 'lifted'];
+
 /** The causes with those about dependencies taken together: they are one reason. */
 export function mainCauses({ causes }: Why): Cause[] {
   const first = causes.findIndex(({ cause }) => cause === 'dependency');
-  return causes.filter(({ cause }, i) => cause !== 'ran_instead' && (cause !== 'dependency' || i === first));
+  return causes.filter(({ cause }, i) => !BESIDES.includes(cause) && (cause !== 'dependency' || i === first));
 }
 
 /** The same without what it leads to: for a line in a tree, or in brackets. */
@@ -78,6 +81,10 @@ export function causeWords(cause: Cause, why: Why, telling: Telling): string {
       return dependencyWords(cause, why, telling);
     case 'slots':
       return slotWords(cause, telling);
+    case 'resource':
+      return resourceWords(cause, telling);
+    case 'lifted':
+      return `has waited so long that it goes before others, as if its priority were ${count(cause.tiers, 'tier')} higher (starvation_after)`;
     case 'due':
       return 'waits for nothing any more: it starts when the daemon looks next, within seconds';
     case 'ready':
@@ -201,6 +208,17 @@ function slotWords({ place, limit, said_by, holders }: Cause & { cause: 'slots' 
   return `waits for its turn: its job runs ${rule}, ${source}, and now ${limit === 1 ? 'that is' : 'these are'} ${who}`;
 }
 
+function resourceWords(cause: Cause & { cause: 'resource' }, telling: Telling): string {
+  const { name, asked, free, total, never, holders } = cause;
+  if (never)
+    return `waits for the resource ${name}: it asks for ${asked}, and there is ${total === '0' ? 'none' : `only ${total} in all`}; as config.yaml is now, it never starts`;
+  const who = holders.map(
+    ({ job, task, since, holds }) =>
+      `${job === telling.job ? task : `${job}/${task}`} has ${holds} (for ${span((telling.now - Date.parse(since)) / 1000)})`,
+  );
+  return `waits for the resource ${name}: it asks for ${asked}, and of ${total} in all ${free} is free; ${who.length === 0 ? 'who has it has just ended' : list(who, 4)}`;
+}
+
 function holdersWords(holders: readonly Holder[], isOwn: boolean, { now }: Telling): string {
   const names = holders.map(
     ({ job, task, since }) => `${isOwn ? task : `${job}/${task}`} (for ${span((now - Date.parse(since)) / 1000)})`,
@@ -256,6 +274,12 @@ function commandFor(cause: Cause, { task, state }: Why, telling: Telling): strin
       if (next.state === 'unknown')
         return `queue it (spoold add${dir} -J ${job} --id ${next.task} COMMAND), or correct the name: spoold edit${dir} ${address}`;
       return nextCommand(next, telling);
+    }
+    case 'resource': {
+      const [holder] = cause.holders;
+      if (cause.never)
+        return `ask for less (spoold edit${dir} ${address}), or give more under resources: in config.yaml`;
+      return holder === undefined ? undefined : `spoold logs${dir} -f ${holder.job}/${holder.task}`;
     }
     case 'slots':
       return cause.place === 'job'

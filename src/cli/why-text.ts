@@ -25,6 +25,8 @@ export function taskWhyText({ job, why, output }: TaskWhy, show: Show): string[]
   for (const line of rejectionLines(why)) lines.push(line);
   const instead = why.causes.find((cause) => cause.cause === 'ran_instead');
   if (instead?.cause === 'ran_instead') lines.push('', `Instead of it ran ${list(instead.tasks, 8)} (run_if).`);
+  const lifted = why.causes.find(({ cause }) => cause === 'lifted');
+  if (lifted !== undefined) lines.push('', `It ${causeWords(lifted, why, telling)}.`);
   if (output !== undefined && !['succeeded', 'pending'].includes(why.state))
     section(
       `The end of what ${job}/${output.task} printed ${faint(`(attempt ${output.attempt}, ${output.path})`)}`,

@@ -24,6 +24,11 @@ export interface Holder {
   since: string;
 }
 
+/** `holds`: the indexes, as `0,1`, or the size. */
+export interface ResourceHolder extends Holder {
+  holds: string;
+}
+
 type Where = 'everything' | 'job';
 
 export type Cause =
@@ -48,6 +53,16 @@ export type Cause =
   | { cause: 'dependency'; run_if: RunIf; why: Why; left?: number; queued?: Why[] }
   /** `said_by`: where the limit comes from. */
   | { cause: 'slots'; place: Where; limit: number; said_by: string; holders: Holder[] }
+  /** Of a resource less is free than it asks for; amounts as people write them. `total` 0: there is none. */
+  | {
+      cause: 'resource';
+      name: string;
+      asked: string;
+      free: string;
+      total: string;
+      never: boolean;
+      holders: ResourceHolder[];
+    }
   /** Nothing keeps it: it starts with the next look. */
   | { cause: 'due' }
   /** Nothing keeps it but what keeps everything. */
@@ -78,5 +93,7 @@ export type Cause =
   /** A person put it there. */
   | { cause: 'moved_by_hand'; by: string | null; at: string | null }
   // What is worth knowing besides.
+  /** It has waited so long that it goes before others, as if it were so many tiers of priority higher. */
+  | { cause: 'lifted'; tiers: number; after_s: number }
   /** These ran instead, because they ask for an end or a failure (`run_if`). */
   | { cause: 'ran_instead'; tasks: string[] };

@@ -3,7 +3,7 @@
 import type { State } from '../protocol/states.ts';
 import { claimedAttempt, readEnding } from '../store/runs.ts';
 import { type Attempt, attemptsOf } from './attempts.ts';
-import type { Cause, Why } from './causes.ts';
+import type { Cause } from './causes.ts';
 import { causeOf, factsOf, jobDefaults, readTask, rejectionOf, textOf } from './facts.ts';
 import { eventsOf } from './history.ts';
 import type { Inquiry } from './inquiry.ts';
@@ -30,8 +30,8 @@ export function runningCauses({ job }: Inquiry, id: string): Cause[] {
 }
 
 /** How a task came to the folder it lies in, none of those in which it is unfinished. */
-export function endedCauses(inquiry: Inquiry, id: string, state: Ended, tell: (id: string) => Why): Cause[] {
-  const all = verdictOf(inquiry, id, state, tell);
+export function endedCauses(inquiry: Inquiry, id: string, state: Ended): Cause[] {
+  const all = verdictOf(inquiry, id, state);
   const attempt = claimedAttempt(inquiry.job, id);
   if (attempt === undefined) return all;
   const message = readEnding(inquiry.job.run(id, attempt))?.message ?? '';
@@ -43,7 +43,7 @@ const MOST_TEXT = 4_000;
 
 export type Ended = Exclude<State, 'pending' | 'running'>;
 
-function verdictOf(inquiry: Inquiry, id: string, state: Ended, tell: (id: string) => Why): Cause[] {
+function verdictOf(inquiry: Inquiry, id: string, state: Ended): Cause[] {
   const { job } = inquiry;
   if (state === 'rejected') {
     const reason = rejectionOf(job, id);
@@ -55,7 +55,7 @@ function verdictOf(inquiry: Inquiry, id: string, state: Ended, tell: (id: string
     const cause = causeOf(job, id);
     if (cause === undefined) return [byHand(inquiry, id, state)];
     const { runIf } = factsHere(inquiry, id, state);
-    return [{ cause: 'skipped', folder: cause.folder, run_if: runIf, why: tell(cause.id) }];
+    return [{ cause: 'skipped', folder: cause.folder, run_if: runIf, why: inquiry.begin(cause.id) }];
   }
   const latest = attemptsOf(job, id).findLast(({ now }) => now.kind !== 'void');
   if (state === 'cancelled') return [cancelledCause(inquiry, id, latest)];

@@ -11,6 +11,7 @@ import { movedAt } from './attempts.ts';
 import type { Cause, Why } from './causes.ts';
 import { Families } from './families.ts';
 import type { Found } from './find.ts';
+import type { Live } from './shares.ts';
 
 /** Tasks told about in one answer; the rest is named. */
 const MOST_TOLD = 1_000;
@@ -25,6 +26,7 @@ export class Inquiry {
   /** What keeps all of the job, and the limits that are reached, once somebody has asked. */
   everywhere: Cause[] | undefined;
   full: Cause[] | undefined;
+  live: Live[] | undefined;
   private readonly all = new Map<string, Why>();
   private readonly open: Why[] = [];
   private taken = 0;

@@ -2,7 +2,6 @@
 // in, its time, its dependencies with all that these queued, and last a slot.
 import { isThere } from '../host/atomic.ts';
 import type { JobLayout } from '../protocol/layout.ts';
-import { parseDuration } from '../protocol/values.ts';
 import { JobGraph, type NodeState, type TaskFacts } from '../scheduler/graph.ts';
 import { claimedAttempt, readEnding, readResult, runsOf } from '../store/runs.ts';
 import { readParallel } from '../store/snapshot.ts';
@@ -11,6 +10,7 @@ import { factsOf, jobDefaults, type Raw } from './facts.ts';
 import type { Inquiry } from './inquiry.ts';
 import { readPause } from './pause.ts';
 import { jobDamage, type Place } from './place.ts';
+import { liftCauses, resourceCauses, startOf } from './shares.ts';
 import { fullSlots } from './slots.ts';
 
 /** Dependencies, and members of a family, that are told about; the others are named. */
@@ -41,27 +41,32 @@ function placeCauses({ job }: Inquiry, { daemon, pause, parallel, root }: Place)
   return all;
 }
 
-/** What keeps one waiting task, whatever holds for its job, from being started; nothing if it only waits for a slot. */
+/** What keeps one waiting task, whatever holds for its job, from being started; if nothing does, its turn. */
 export function taskCauses(
   inquiry: Inquiry,
-  id: string,
-  raw: Raw,
-  queuedAt: number,
-  tell: (id: string) => Why,
+  place: Place,
+  { id, raw, queuedAt }: { id: string; raw: Raw; queuedAt: number },
 ): Cause[] {
   const merged = { ...jobDefaults(inquiry.job), ...raw };
-  return [
+  const own = [
     ...attemptCauses(inquiry.job, id),
     ...timeCauses(inquiry, id, merged, queuedAt),
-    ...dependencyCauses(inquiry, factsOf(id, merged, {}), tell),
+    ...dependencyCauses(inquiry, factsOf(id, merged, {})),
   ];
+  return own.length > 0 ? own : turnCauses(inquiry, place, merged, readySince(inquiry.job, id, merged, queuedAt));
 }
 
-/** Of a task that nothing of its own keeps: what keeps all, the slots that are taken, or nothing at all. */
-export function turnCauses(inquiry: Inquiry, place: Place): Cause[] {
+/** Of a task that nothing of its own keeps: what keeps all, slots and resources that are taken, or nothing at all. */
+function turnCauses(inquiry: Inquiry, place: Place, raw: Raw, since: number): Cause[] {
   if (everywhere(inquiry, place).length > 0) return [{ cause: 'ready' }];
   inquiry.full ??= fullSlots(inquiry.layout, inquiry.name, place.daemon);
-  return inquiry.full.length > 0 ? inquiry.full : [{ cause: 'due' }];
+  const taken = [...inquiry.full, ...resourceCauses(inquiry, raw, place.daemon)];
+  return taken.length === 0 ? [{ cause: 'due' }] : [...taken, ...liftCauses(inquiry, raw, since, place.daemon)];
+}
+
+/** Milliseconds since 1970: when it was queued, or its delay ended. */
+function readySince(job: JobLayout, id: string, { not_before }: Raw, queuedAt: number): number {
+  return Math.max(queuedAt, startOf(not_before, queuedAt), retryAt(job, id) ?? 0);
 }
 
 function attemptCauses(job: JobLayout, id: string): Cause[] {
@@ -81,13 +86,6 @@ function timeCauses({ job, now }: Inquiry, id: string, { not_before }: Raw, queu
   return all;
 }
 
-function startOf(value: unknown, queuedAt: number): number {
-  const delay = parseDuration(value);
-  if (typeof delay === 'number') return queuedAt + delay * 1000;
-  const at = typeof value === 'string' ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(at) ? 0 : at;
-}
-
 /** When the next attempt is due (milliseconds since 1970), if the last one's result said so. */
 export function retryAt(job: JobLayout, id: string): number | undefined {
   const last = lastResult(job, id);
@@ -105,8 +103,9 @@ function iso(ms: number): string {
 }
 
 /** The dependencies that have not come to what is asked of them, judged by a graph of nothing but their families. */
-function dependencyCauses(inquiry: Inquiry, facts: TaskFacts, tell: (id: string) => Why): Cause[] {
+function dependencyCauses(inquiry: Inquiry, facts: TaskFacts): Cause[] {
   const { job, families } = inquiry;
+  const tell = (id: string) => inquiry.begin(id);
   const graph = new JobGraph((id) => isThere(job.task('succeeded', id)));
   const put = (id: string, state: NodeState, ancestors: readonly string[]) =>
     graph.put({ ...facts, id, dependencies: [], ancestors }, state);

@@ -11,7 +11,7 @@ import { Inquiry } from './inquiry.ts';
 import { lastLinesOf } from './logs.ts';
 import { type Place, placeOf } from './place.ts';
 import { processesOf } from './processes.ts';
-import { everywhere, taskCauses, turnCauses } from './waiting.ts';
+import { everywhere, taskCauses } from './waiting.ts';
 import type { Layout } from '../protocol/layout.ts';
 
 export interface TaskWhy {
@@ -65,7 +65,6 @@ export function explainAll(inquiry: Inquiry, place: Place, ids: readonly string[
 }
 
 function causesOf(inquiry: Inquiry, place: Place, id: string, state: Found | 'unknown'): Cause[] {
-  const next = (other: string) => inquiry.begin(other);
   switch (state) {
     case 'unknown':
       return [{ cause: 'not_queued', similar: inquiry.similarTo(id) }];
@@ -78,11 +77,10 @@ function causesOf(inquiry: Inquiry, place: Place, id: string, state: Found | 'un
       const read = readTask(path);
       if (read.kind === 'damaged') return [{ cause: 'file_unreadable', path, reason: read.reason }];
       if (read.kind === 'missing') return [];
-      const own = taskCauses(inquiry, id, read.raw, read.queuedAt, next);
-      return own.length > 0 ? own : turnCauses(inquiry, place);
+      return taskCauses(inquiry, place, { id, ...read });
     }
     default:
-      return endedCauses(inquiry, id, state, next);
+      return endedCauses(inquiry, id, state);
   }
 }
 

@@ -6,6 +6,7 @@ import { monotonic, wallClock } from '../host/clock.ts';
 import { ownIdentity } from '../host/identity.ts';
 import type { Config } from '../protocol/config.ts';
 import type { Layout } from '../protocol/layout.ts';
+import { writtenResources } from '../protocol/resources.ts';
 import { launcherEnvironment, startLauncher, type Told } from '../runner/launcher.ts';
 import { type DaemonRecord, LOCK_STALE_MS } from '../store/daemon-record.ts';
 import { acquireLock, type Lock } from '../store/lock.ts';
@@ -146,6 +147,8 @@ function statusOf(world: World): Partial<DaemonRecord> {
     serving: true,
     heartbeat_at: new Date(wallClock()).toISOString(),
     max_parallel: slotsOf(world),
+    resources: writtenResources(world.config.resources),
+    starvation_after: world.config.starvationAfter,
     holding: world.holding,
     stopping: world.stopping === 'settled' ? 'now' : world.stopping,
   };

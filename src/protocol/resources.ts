@@ -135,6 +135,11 @@ export function resourcesOf(amounts: Record<string, Amount> | undefined): Resour
   return amounts === undefined || Object.keys(amounts).length === 0 ? NO_RESOURCES : new Map(Object.entries(amounts));
 }
 
+/** As an object that `resourcesIn` reads back. */
+export function writtenResources(resources: Resources): Record<string, number | string> {
+  return Object.fromEntries([...resources].map(([name, { unit, n }]) => [name, unit === 'bytes' ? `${n}B` : n]));
+}
+
 /** The amounts of an object as written; what is no amount is left out. For those who only look. */
 export function resourcesIn(written: unknown): Resources {
   const amounts = Object.entries(isObject(written) ? (written satisfies Raw) : {}).flatMap(([name, value]) => {

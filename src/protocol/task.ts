@@ -18,14 +18,11 @@ import {
   textProblem,
   weigh,
 } from './validation.ts';
-import { parseDuration } from './values.ts';
+import { parseDuration, PRIORITIES } from './values.ts';
 
 export { type TaskInput, taskSchema } from './task-schema.ts';
 export { TASK_KEYS_LATER } from './task-words.ts';
 export type { Problem, Raw } from './validation.ts';
-
-/** The named priorities as numbers; a task may say any whole number, higher first. */
-export const PRIORITIES = { foreground: 1000, background: 0, best_effort: -1000 } as const;
 
 export const MAX_DEPENDENCIES = 10_000;
 /** Of one task in a bundle or a workflow, serialised. */

@@ -1,4 +1,4 @@
-// Durations and sizes as people write them: `"1h30m"` or seconds, `"64MB"` or bytes.
+// Durations, sizes and priorities as people write them: `"1h30m"` or seconds, `"64MB"` or bytes.
 import { expected, quote } from './validation.ts';
 
 /** Ten years, in seconds: no wait of a job is longer, but a time stamp in the place of a duration is. */
@@ -99,3 +99,6 @@ export function formatSize(bytes: number): string {
   }
   return `${bytes}B`;
 }
+
+/** The named priorities as numbers; a task may say any whole number, higher first. */
+export const PRIORITIES = { foreground: 1000, background: 0, best_effort: -1000 } as const;

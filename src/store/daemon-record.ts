@@ -23,6 +23,10 @@ export interface DaemonRecord {
   stopping?: 'drain' | 'kill' | 'now' | undefined;
   /** How many tasks it runs at one time. */
   max_parallel?: number;
+  /** What it hands out: pieces as a number, bytes as `4000B`. */
+  resources?: Record<string, number | string>;
+  /** Seconds after which a task that waits is lifted. */
+  starvation_after?: number | 'none';
   /** Why it starts nothing new, if so, in words. */
   holding?: string | undefined;
 }

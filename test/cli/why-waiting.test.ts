@@ -203,6 +203,49 @@ describe('why a task waits', { concurrency: true }, () => {
   });
 });
 
+describe('why a task waits for a resource', () => {
+  const place = new Place({ config: 'max_parallel: 20\nstarvation_after: 500ms\nresources: {gpu: 2, mem: 8GB}\n' });
+  before(() => place.start());
+  after(() => place.close());
+
+  it('how much it asks for, how much is free, and who has it', async () => {
+    const job = place.job('train').make({ max_parallel: 9 });
+    job.drop('a', { ...sleep, resources: { gpu: 2, mem: '6GB' } });
+    await job.comesTo('running', 'a');
+    job.drop('b', { ...sleep, resources: { gpu: 1 } }).drop('c', { ...sleep, resources: { mem: '4GB' } });
+    assert.match(
+      await ask(place, 'train/b'),
+      /waits for the resource gpu: it asks for 1, and of 2 in all 0 is free; a has 0,1 \(for [\w.]+\)\.\n/,
+    );
+    assert.match(
+      await ask(place, 'train/c'),
+      /resource mem: it asks for 4GB, and of 8GB in all 2GB is free; a has 6GB/,
+    );
+    assert.match(await ask(place, 'train/b'), /Next: spoold logs .*-f train\/a\n/);
+  });
+
+  it('that it has been lifted, for it has waited long', async () => {
+    await waitUntil('it is lifted', async () =>
+      /\nIt has waited so long that it goes before others, as if its priority were \d+ tiers? higher/.test(
+        await ask(place, 'train/b'),
+      ),
+    );
+  });
+
+  it('that it can never have it, where there is less by now', async () => {
+    const job = place.job('train').drop('d', { ...sleep, resources: { gpu: 2 } });
+    await waitUntil('it is accepted', () => place.lines('state/events.ndjson').some((line) => line.includes('"d"')));
+    writeFileSync(place.at('config.yaml'), 'resources: {gpu: 1}\n');
+    place.daemon?.kill('SIGHUP');
+    await waitUntil('the daemon says so', async () =>
+      /gpu: it asks for 2, and there is only 1 in all; as config.yaml is now, it never starts/.test(
+        await ask(place, 'train/d'),
+      ),
+    );
+    assert.ok(job.isIn('pending', 'd'));
+  });
+});
+
 describe('why nothing starts', { concurrency: true }, () => {
   it('no daemon; and what is ready but for that', async () => {
     const place = quietPlace();

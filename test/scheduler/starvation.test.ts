@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { PRIORITIES } from '../../src/protocol/task.ts';
+import { PRIORITIES } from '../../src/protocol/values.ts';
 import { liftOf, TIER, tierOf } from '../../src/scheduler/starvation.ts';
 
 const waited = (ms: number, after: number | 'none') =>
