@@ -26,6 +26,7 @@ const WRITES: Record<string, readonly string[]> = {
   'store/events.ts': ['openSync', 'renameSync', 'writeSync'], // appends lines, rotates
   'client/numbers.ts': ['renameSync'], // taking a number is one rename, which one of many can do
   'client/run.ts': ['mkdtempSync'], // a private place, under a name that nobody else has
+  'client/prove-ground.ts': ['mkdtempSync'], // the scratch directory
   'client/edit.ts': ['mkdtempSync'], // the copy that an editor is given
 };
 
@@ -33,6 +34,7 @@ const WRITES: Record<string, readonly string[]> = {
 const CLOCKS: Record<string, readonly string[]> = {
   'cli/status.ts': ['Date.now'], // ages that a person reads; cli/ may not import host/
   'cli/why.ts': ['Date.now'], // the same
+  'cli/prove.ts': ['Date.now'], // a seed, where none is given
   'cli/watch.ts': ['performance.now'], // how often the screen is drawn
 };
 

@@ -94,6 +94,7 @@ function valuesOf(option: OptionWords, before: readonly string[], current: strin
   if (option.names.includes('--after')) return afterValues(before, current);
   if (option.names.includes('--priority')) return beginning(current, ['foreground', 'background', 'best_effort']);
   if (option.names.includes('--as')) return beginning(current, ['task', 'bundle', 'job', 'workflow', 'config']);
+  if (option.names.includes('--on')) return [':dirs'];
   return [];
 }
 

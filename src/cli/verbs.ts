@@ -17,6 +17,7 @@ export const VERBS: Record<string, Verb> = {
   stop: { usage: '[--drain | --kill]', about: 'stop it; running tasks go on unless told otherwise', load: async () => (await import('./stop.ts')).StopCommand },
   restart: { usage: '', about: 'stop and start; running tasks are adopted', load: async () => (await import('./restart.ts')).RestartCommand },
   doctor: { usage: '[--fix]', about: 'what is odd in the directory, and the mending of it', load: async () => (await import('./doctor.ts')).DoctorCommand },
+  prove: { usage: '[--kills N] [--on FOLDER]', about: 'kill it again and again while it works, and count what was lost', load: async () => (await import('./prove.ts')).ProveCommand },
   unit: { usage: '', about: 'print a systemd user unit', load: async () => (await import('./unit.ts')).UnitCommand },
 
   add: { usage: '[-J JOB] COMMAND…', about: 'queue a command', load: async () => (await import('./add.ts')).AddCommand },
@@ -46,7 +47,7 @@ export const GROUPS: [title: string, verbs: string[]][] = [
   ['Queue', ['add', 'submit']],
   ['Look', ['status', 'why', 'logs', 'wait']],
   ['Change', ['cancel', 'retry', 'reset', 'edit', 'mark', 'pause', 'resume', 'parallel']],
-  ['Serve', ['init', 'start', 'stop', 'restart', 'doctor', 'unit']],
+  ['Serve', ['init', 'start', 'stop', 'restart', 'doctor', 'prove', 'unit']],
   ['Write', ['validate', 'schema', 'completion']],
 ];
 

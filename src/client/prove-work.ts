@@ -1,0 +1,94 @@
+// The work that is killed again and again: tasks that keep an account of their own, outside of the state directory, in
+// which the daemon has no part. Seeded: the same seed asks for the same work.
+import type { Raw } from '../protocol/task.ts';
+import type { JobFiles } from './workflow.ts';
+
+/** What a task is there to do; `children`: it queues two more; `flaky`: its first attempt fails; `slow`: its timeout ends it. */
+export type Kind = 'plain' | 'flaky' | 'parent' | 'child' | 'slow';
+
+export interface Accepted {
+  id: string;
+  kind: Kind;
+  dependencies: readonly string[];
+}
+
+/**
+ * What every task runs: `begin JOB/TASK ATTEMPT` and `end …`, a line each, by one write. Before it begins it looks whether
+ * the process that began an earlier attempt of the task is alive still: PID and start time, as the kernel has them.
+ */
+export const WORK = `start_of() {
+  read -r line 2>/dev/null <"/proc/$1/stat" || return 1
+  set -- \${line##*) }
+  [ "$1" != Z ] && start=\${20}
+}
+name=$SPOOLD_JOB/$SPOOLD_TASK
+said=
+if read -r pid before 2>/dev/null <"$PROVE/live/$SPOOLD_JOB.$SPOOLD_TASK"; then
+  start_of "$pid" && [ "$start" = "$before" ] && said=" while process $pid of an earlier attempt lives"
+fi
+start_of $$ && echo "$$ $start" >"$PROVE/live/$SPOOLD_JOB.$SPOOLD_TASK"
+echo "begin $name $SPOOLD_ATTEMPT$said" >>"$PROVE/account"
+case $1 in
+  parent)
+    for n in 1 2; do
+      printf '{"command":["sh","%s","child","0.01"],"env":{"PROVE":"%s"}}' "$PROVE/work.sh" "$PROVE" >"$SPOOLD_PENDING/.$n"
+      mv "$SPOOLD_PENDING/.$n" "$SPOOLD_PENDING/$SPOOLD_TASK-$n.json" || exit 9
+    done ;;
+esac
+sleep "$2"
+echo "end $name $SPOOLD_ATTEMPT" >>"$PROVE/account"
+if [ "$1" = flaky ] && [ ! -e "$PROVE/live/$SPOOLD_JOB.$SPOOLD_TASK.failed" ]; then
+  : >"$PROVE/live/$SPOOLD_JOB.$SPOOLD_TASK.failed"
+  exit 3
+fi
+exit 0
+`;
+
+/** Ids that a task of this kind queues. */
+export function childrenOf({ id, kind }: Accepted): string[] {
+  return kind === 'parent' ? [`${id}-1`, `${id}-2`] : [];
+}
+
+/** `count` tasks, some of which wait for earlier ones. `ground`: the folder that holds the account. */
+export function makeWork(count: number, ground: string, random: () => number): { files: JobFiles; tasks: Accepted[] } {
+  const tasks: Accepted[] = [];
+  const files = new Map<string, Raw>();
+  for (let n = 0; n < count; n++) {
+    const kind = kindBy(random());
+    const wanted =
+      kind === 'slow' ? [] : Array.from({ length: Math.floor(random() * 3) }, () => Math.floor(random() * n));
+    // What ends in failed/ would have its dependents skipped, and less would be run.
+    const dependencies = [...new Set(wanted)].flatMap((at) =>
+      tasks[at]?.kind === 'slow' ? [] : (tasks[at]?.id ?? []),
+    );
+    const id = `${kind}${n}`;
+    tasks.push({ id, kind, dependencies });
+    files.set(id, { ...keysOf(kind, ground, random), dependencies });
+  }
+  return { files: { settings: { max_parallel: 'none' }, tasks: files }, tasks };
+}
+
+function kindBy(chance: number): Kind {
+  return chance < 0.8 ? 'plain' : chance < 0.88 ? 'flaky' : chance < 0.96 ? 'parent' : 'slow';
+}
+
+function keysOf(kind: Kind, ground: string, random: () => number): Raw {
+  const seconds = kind === 'slow' ? '600' : (random() * 0.08).toFixed(3);
+  return {
+    command: ['sh', `${ground}/work.sh`, kind, seconds],
+    env: { PROVE: ground },
+    ...(kind === 'flaky' && { retry: { max: 2, delay: '10ms' } }),
+    ...(kind === 'slow' && { timeout: '300ms', kill_after: '1s' }),
+  };
+}
+
+/** Numbers from 0 to 1 that depend on the seed alone: xorshift32 (Marsaglia 2003). */
+export function randomBy(seed: number): () => number {
+  let x = Math.imul(seed, 0x9e3779b1) | 1;
+  return () => {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    return (x >>> 0) / 2 ** 32;
+  };
+}
