@@ -1,0 +1,46 @@
+// What /proc says of processes: their time on a core, their memory, and which of them belong to a place of the bench.
+import { readdirSync, readFileSync } from 'node:fs';
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return ''; // it has ended
+  }
+}
+
+/** False once it has ended, a zombie too. */
+export function isAlive(pid: number): boolean {
+  const stat = read(`/proc/${pid}/stat`);
+  return stat !== '' && !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+}
+
+/** CPU time of all threads of a process so far, in ms, to the nanosecond where the kernel counts it. */
+export function cpuMs(pid: number): number {
+  let threads: string[];
+  try {
+    threads = readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return Number.NaN;
+  }
+  return threads.reduce(
+    (sum, id) => sum + Number(read(`/proc/${pid}/task/${id}/schedstat`).split(' ')[0] ?? 0) / 1e6,
+    0,
+  );
+}
+
+/** Resident memory of a process in MB (10^6 bytes); 0 if it has ended. `VmHWM` is the most there ever was. */
+export function residentMB(pid: number, which: 'VmRSS' | 'VmHWM' = 'VmRSS'): number {
+  const line = new RegExp(`^${which}:\\s+(\\d+) kB`, 'm').exec(read(`/proc/${pid}/status`));
+  return (Number(line?.[1] ?? 0) * 1024) / 1e6;
+}
+
+/** Processes that were started with this in their environment, `NAME=value`, by themselves or what they descend from. */
+export function startedWith(entry: string): { pid: number; name: string }[] {
+  return readdirSync('/proc').flatMap((name) => {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) return [];
+    if (!read(`/proc/${pid}/environ`).split('\0').includes(entry)) return [];
+    return [{ pid, name: read(`/proc/${pid}/comm`).trim() }];
+  });
+}
