@@ -22,22 +22,29 @@ const FRESH_MS = 2_000;
 
 /** Marks the folders of a job whose mtime moved since they were read. */
 export function noticeChanges(job: Job): void {
-  for (const state of WATCHED) {
-    const stat = unless('ENOTDIR', () => statSync(job.layout.folder(state), { bigint: true, throwIfNoEntry: false }));
-    const seen = job.seen.get(state);
-    if (stat === undefined) {
-      if (seen !== undefined) job.soil(state);
-      job.seen.delete(state);
-      continue;
-    }
-    if (seen !== undefined && seen.mtime === stat.mtimeNs && seen.inode === stat.ino && !seen.fresh) continue;
-    const fresh = wallClock() - Number(stat.mtimeMs) < FRESH_MS;
-    if (seen === undefined || seen.mtime !== stat.mtimeNs || seen.inode !== stat.ino || seen.fresh) job.soil(state);
-    job.seen.set(state, { mtime: stat.mtimeNs, inode: stat.ino, fresh });
-  }
+  for (const state of WATCHED) if (hasChanged(job, state)) job.soil(state);
+  hasChanged(job, 'root');
   for (const [name, stamp] of job.rejected) {
     if (fileStamp(job.layout.task('rejected', name)) !== stamp) job.hint('rejected', `${name}.json`);
   }
+}
+
+/** True if a job that is at rest lies there as it did when it was looked at last: eight stats, for there may be thousands. */
+export function isUntouched(job: Job): boolean {
+  if (job.rejected.size > 0 || job.unfinished.size > 0 || job.parallel !== undefined) return false;
+  if (hasChanged(job, 'root') || WATCHED.some((state) => hasChanged(job, state, false))) return false;
+  return job.settingsStamp === undefined || fileStamp(job.layout.settings) === job.settingsStamp;
+}
+
+/** Whether a folder's mtime moved since it was last asked for, or so shortly before that it may have moved unseen. */
+function hasChanged(job: Job, name: State | 'root', note = true): boolean {
+  const path = name === 'root' ? job.layout.root : job.layout.folder(name);
+  const stat = unless('ENOTDIR', () => statSync(path, { throwIfNoEntry: false }));
+  const seen = job.seen.get(name);
+  if (stat === undefined) return note ? job.seen.delete(name) : seen !== undefined;
+  if (seen !== undefined && seen.mtime === stat.mtimeMs && seen.inode === stat.ino && !seen.fresh) return false;
+  if (note) job.seen.set(name, { mtime: stat.mtimeMs, inode: stat.ino, fresh: wallClock() - stat.mtimeMs < FRESH_MS });
+  return true;
 }
 
 /**

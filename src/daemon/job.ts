@@ -58,9 +58,9 @@ export interface Unfinished {
 
 /** What was seen of a folder at its last reading. */
 export interface FolderSeen {
-  /** Nanoseconds. */
-  mtime: bigint;
-  inode: bigint;
+  /** Milliseconds since 1970, as exactly as a double holds them: to a quarter of a microsecond. */
+  mtime: number;
+  inode: number;
   /** It had changed so shortly before that a further change may have the same time stamp. */
   fresh: boolean;
 }
@@ -71,7 +71,7 @@ export class Job implements Candidate {
   readonly inode: string;
   readonly graph: JobGraph;
   private readonly live = new Map<string, Attempt>();
-  readonly seen = new Map<string, FolderSeen>();
+  readonly seen = new Map<State | 'root', FolderSeen>();
   readonly unfinished = new Map<string, Unfinished>();
   /** Rejected files by name, with their stamps: one that changes is looked at again. */
   readonly rejected = new Map<string, string>();

@@ -11,7 +11,7 @@ import { readParallel, summarise } from '../store/snapshot.ts';
 import { skip } from '../store/tasks.ts';
 import { lookAt, readClaims } from './claims.ts';
 import { beginEnding, ENDING_INTERVAL_MS, endStrays } from './endings.ts';
-import { lookAtUnfinished, noticeChanges, relocate, takeIn } from './intake.ts';
+import { isUntouched, lookAtUnfinished, noticeChanges, relocate, takeIn } from './intake.ts';
 import { readSettings } from './job-settings.ts';
 import { findJobs, forgetJob } from './jobs.ts';
 import type { Job } from './job.ts';
@@ -60,16 +60,22 @@ function lookAround(world: World): void {
   void sampleMemory(world);
   for (const job of [...world.jobs.values()]) {
     guarded(world, job, () => {
+      if (job.graph.judgeUnheard()) job.stir();
+      if (isAtRest(world, job) && isUntouched(job)) return;
       if (!job.stillThere()) return forgetJob(world, job);
       job.forgetEchoes();
       noticeChanges(job);
       readClaims(world, job);
-      if (job.graph.judgeUnheard()) job.stir();
       job.settingsDue = true;
       lookAtSettings(world, job);
       writeSummary(world, job);
     });
   }
+}
+
+/** Nothing of it runs, or is due. */
+function isAtRest(world: World, job: Job): boolean {
+  return job.attempts.size === 0 && !world.active.has(job) && !job.summaryDue;
 }
 
 function readTop(world: World): void {
