@@ -2,7 +2,7 @@
 // ancestors set. The copy is published first, then the source moves to children/, where it stays until the copy is
 // synced; a crash in between finds the copy of the same parent, and the first text stands.
 import { join } from 'node:path';
-import { createFolder, isThere, moveByLink, namesIn, overwrite, publish, remove, removeTree } from '../host/atomic.ts';
+import { createFolder, isThere, moveIfFree, namesIn, overwrite, publish, remove, removeTree } from '../host/atomic.ts';
 import { nameProblem, taskIdOf } from '../protocol/names.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
 import { unmeetable } from '../protocol/resources.ts';
@@ -152,7 +152,7 @@ function setSourceAside(world: World, attempt: Attempt, path: string, id: string
   attempt.dropped = true;
   createFolder(children);
   const source = join(children, `${id}.json`);
-  if (moveByLink(path, source) === 'exists') remove(path);
+  if (moveIfFree(path, source) === 'exists') remove(path); // one rename: half moved it would have two names, and be no child
   world.afterSync(() => remove(source));
 }
 

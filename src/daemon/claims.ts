@@ -2,7 +2,7 @@
 // on. At start and at every poll over running/, whose size concurrency bounds; in between, where a hint points.
 import { statSync } from 'node:fs';
 import { unless } from '../errors.ts';
-import { isThere, namesIn } from '../host/atomic.ts';
+import { isSameFile, isThere, namesIn, remove } from '../host/atomic.ts';
 import { monotonic, uptime } from '../host/clock.ts';
 import { isOfThisBoot, livenessOf, TICKS_PER_SECOND } from '../host/identity.ts';
 import { type AttemptFacts, look, type Verdict } from '../scheduler/look.ts';
@@ -26,6 +26,7 @@ import {
   voidRun,
 } from '../store/runs.ts';
 import { stateOf } from '../store/snapshot.ts';
+import { foldersHolding } from '../store/tasks.ts';
 import { takeChildren, takeChildrenAgain } from './children.ts';
 import { addStray, beginEnding, ENDING_INTERVAL_MS, goOnEnding, processesLeft } from './endings.ts';
 import { relocate } from './intake.ts';
@@ -62,9 +63,18 @@ function adoptClaim(world: World, job: Job, id: string): void {
   const attempt: Attempt = { job, id, run, holdings, peakRss: 0, since: monotonic(), nextLook: 0, dropped: true };
   const ending = readEnding(run.layout);
   if (ending !== undefined) attempt.ending = ending;
+  if (world.lock.afterReboot && readResult(run.layout) === undefined) undoHalfMove(job, id);
   job.begin(attempt);
   if (job.graph.get(id) === undefined) job.put(factsFrom(job, 'running', id) ?? factsOf(id, {}, 0), 'running');
   takeChildrenAgain(world, attempt);
+}
+
+/** A power cut may keep the second name that its last move gave, and take the result by which it was moved. */
+function undoHalfMove(job: Job, id: string): void {
+  for (const state of foldersHolding(job.layout, id)) {
+    if (state !== 'running' && isSameFile(job.layout.task('running', id), job.layout.task(state, id)))
+      remove(job.layout.task(state, id));
+  }
 }
 
 /** Judges an attempt and acts on it, until a row of the table leaves nothing more to do now. */
@@ -194,13 +204,17 @@ function factsTold(world: World, attempt: Attempt, told: Told): AttemptFacts & {
 }
 
 /**
- * A runner makes output.log only after line 1 of its PID file: if that is still not whole once the log is seen, or if it
- * was another boot that began the attempt, then a power cut has taken what it wrote, and nobody knows what it did.
+ * A power cut has taken what the runner wrote, and nobody knows what it did: it was handed over on another boot, by what
+ * `run` says or, where its data is lost too, by the daemon before us; or its output.log is there, which a runner makes
+ * only after line 1 of its PID file. With `on_lost: fail`, `run` was synced first: if it is not whole, nothing was run.
  */
-function isCutOff(world: World, { run }: Attempt): boolean {
-  const boot = handedOverOn(run.layout);
+function isCutOff(world: World, attempt: Attempt): boolean {
+  const { layout } = attempt.run;
+  const boot = handedOverOn(layout);
   if (boot !== undefined && boot !== world.identity.boot) return true;
-  return isThere(run.layout.output) && readPidFile(run.layout).runner === undefined;
+  if (boot === undefined && attempt.handedAt === undefined && world.lock.afterReboot)
+    return specOf(attempt)?.onLost !== 'fail';
+  return isThere(layout.output) && readPidFile(layout).runner === undefined;
 }
 
 /** From line 1 on, its timeout can be told: uptime less the runner's start time. */

@@ -134,7 +134,7 @@ async function turn(world: World, lost: () => string | undefined): Promise<Stopp
     if (monotonic() - beat >= HEARTBEAT_MS || holding !== world.holding) {
       beat = monotonic();
       holding = world.holding;
-      publish(world);
+      publish(world, { after_reboot: undefined });
       if (!isThere(world.layout.root)) return abandon(world, 'it was removed or moved away');
     }
   }
@@ -154,9 +154,9 @@ function statusOf(world: World): Partial<DaemonRecord> {
   };
 }
 
-function publish(world: World): void {
+function publish(world: World, change: Partial<DaemonRecord> = {}): void {
   try {
-    world.lock.publish(statusOf(world));
+    world.lock.publish({ ...statusOf(world), ...change });
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     world.log.warn('daemon.json cannot be written', { error: (error as Error).message });

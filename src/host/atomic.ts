@@ -267,7 +267,8 @@ export function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
-function isSameFile(a: string, b: string): boolean {
+/** True if both names are there and name one file. */
+export function isSameFile(a: string, b: string): boolean {
   const one = lstatSync(a, { bigint: true, throwIfNoEntry: false });
   const other = lstatSync(b, { bigint: true, throwIfNoEntry: false });
   return one !== undefined && other !== undefined && one.ino === other.ino && one.dev === other.dev;

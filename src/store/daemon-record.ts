@@ -19,6 +19,8 @@ export interface DaemonRecord {
   heartbeat_at: string;
   /** It serves: recovery is over. */
   serving: boolean;
+  /** The daemon before was of another boot, and what it left is still being judged. */
+  after_reboot?: boolean | undefined;
   /** It was asked to stop, and how. */
   stopping?: 'drain' | 'kill' | 'now' | undefined;
   /** How many tasks it runs at one time. */

@@ -5,7 +5,7 @@ import { statSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import lockfile from 'proper-lockfile';
 import { errnoOf } from '../errors.ts';
-import { isThere, removeEmptyFolder, replaceDurably } from '../host/atomic.ts';
+import { isThere, publish, removeEmptyFolder, replaceDurably } from '../host/atomic.ts';
 import { livenessOf, type ProcessIdentity } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { type DaemonRecord, daemonOf, inodeOf, LOCK_STALE_MS, readDaemonRecord } from './daemon-record.ts';
@@ -15,6 +15,8 @@ const LOCK_UPDATE_MS = 5_000;
 export class Lock {
   /** The lock was older than its staleness and its holder could not be judged: its attempts may be called lost. */
   readonly takenByAge: boolean;
+  /** The daemon before this one was of another boot: of what it did, some may not have reached the disk. */
+  readonly afterReboot: boolean;
   private readonly layout: Layout;
   private readonly socket: Server | undefined;
   private readonly release: () => Promise<void>;
@@ -30,6 +32,7 @@ export class Lock {
     this.layout = layout;
     this.record = record;
     this.takenByAge = takenByAge;
+    this.afterReboot = record.after_reboot ?? false;
     this.socket = socket;
     this.release = release;
   }
@@ -37,7 +40,7 @@ export class Lock {
   /** Rewrites daemon.json. */
   publish(change: Partial<DaemonRecord>): void {
     this.record = { ...this.record, ...change };
-    replaceDurably(this.layout.daemon, `${JSON.stringify(this.record, null, 2)}\n`);
+    replaceDurably(this.layout.daemon, recordText(this.record));
   }
 
   /** False if daemon.json names another process: somebody has taken our place, and not a byte more may be written. */
@@ -60,6 +63,10 @@ export class Lock {
   }
 }
 
+function recordText(record: DaemonRecord): string {
+  return `${JSON.stringify(record, null, 2)}\n`;
+}
+
 export type LockAttempt = { kind: 'held'; lock: Lock } | { kind: 'busy'; record?: DaemonRecord };
 
 /**
@@ -76,25 +83,30 @@ export async function acquireLock(
 ): Promise<LockAttempt> {
   const socket = await bindSocket(layout.root);
   if (socket === 'taken') return busy(layout);
+  const previous = readDaemonRecord(layout);
+  const afterReboot =
+    previous !== undefined && (previous.identity.boot !== identity.boot || previous.after_reboot === true);
+  const record = (): DaemonRecord => ({
+    identity,
+    directory: inodeOf(layout.root),
+    version,
+    started_at: now(),
+    heartbeat_at: now(),
+    serving: false,
+    ...(afterReboot && { after_reboot: true }),
+  });
+  // A first start names itself before it has the lock: if it dies between the two, the next one need not wait for its age.
+  if (!isThere(layout.lock) && !isThere(layout.daemon)) publish(layout.daemon, recordText(record()));
   for (;;) {
     const holder = isThere(layout.lock) ? daemonOf(layout) : undefined;
-    if (holder?.kind === 'running') {
+    if (holder?.kind === 'running' && holder.record.identity.pid !== identity.pid) {
       socket?.close(); // it is alive in another network namespace, or stopped for a while: however old its lock
       return busy(layout);
     }
     const isDead = holder?.record !== undefined && livenessOf(holder.record.identity) === 'dead';
     const release = await tryLock(layout, onLost);
     if (release !== undefined) {
-      const directory = inodeOf(layout.root);
-      const record: DaemonRecord = {
-        identity,
-        directory,
-        version,
-        started_at: now(),
-        heartbeat_at: now(),
-        serving: false,
-      };
-      const lock = new Lock(layout, record, holder !== undefined && !isDead, socket, release);
+      const lock = new Lock(layout, record(), holder !== undefined && !isDead, socket, release);
       lock.publish({});
       return { kind: 'held', lock };
     }

@@ -97,7 +97,7 @@ function makeStateDir(path: string): void {
     setMode(path, 0o700);
     if (isNew) syncFolder(dirname(path));
     ensureFolderDurably(layout.jobs);
-    unless('EEXIST', () => createExclusive(layout.gitignore, '*\n!config.yaml\n'));
+    unless('EEXIST', () => createExclusive(layout.gitignore, '*\n!config.yaml\n', { sync: true }));
     publish(layout.version, `${FORMAT_VERSION}\n`, { sync: true });
     syncFolder(path);
   } catch (error) {

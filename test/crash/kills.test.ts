@@ -8,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { readProcess, signalProcess } from '../../src/host/identity.ts';
 import { parsePidFile } from '../../src/protocol/pid-file.ts';
 import { isLauncher, type JobHands, Place, readText } from '../helpers/place.ts';
+import { generator } from '../helpers/random.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
 const TASKS = 300;
@@ -143,15 +144,4 @@ function violations(place: Place, job: JobHands, dependencies: ReadonlyMap<strin
     }
   }
   return wrong;
-}
-
-/** Numbers from 0 to 1 that depend on the seed alone: xorshift32 (Marsaglia 2003). */
-function generator(seed: number): () => number {
-  let x = (seed ^ 0x9e3779b9) | 1;
-  return () => {
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    return (x >>> 0) / 2 ** 32;
-  };
 }

@@ -14,7 +14,11 @@ const isAlive = (it: Facts): boolean => it.hasBegun && (it.runnerLives || it.has
 /** The table of docs/protocol.md, "A look": the first row that holds. */
 const TABLE: [row: string, holds: (it: Facts) => boolean, then: Verdict][] = [
   ['has a result.json', (it) => it.hasResult, 'finish'],
-  ['is void, or was never handed over', (it) => it.isVoid || (!it.hasScript && !it.hasBegun), 'give back'],
+  [
+    'is void, or was never handed over',
+    (it) => it.isVoid || (!it.hasScript && !it.hasBegun && !it.isCutOff),
+    'give back',
+  ],
   [
     'has ending and never began: it is over once it is void',
     (it) => it.isEnding && !it.hasBegun && !it.isCutOff,

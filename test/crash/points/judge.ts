@@ -1,0 +1,120 @@
+// What must hold whatever has crashed. The tasks' own account, which lies outside of the state directory, is the judge of
+// what ran; the folders say what became of it.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Folder, Place } from '../../helpers/place.ts';
+import type { Scenario } from './scenarios.ts';
+import { isUnfinished, treeOf } from './tree.ts';
+
+const FOLDERS: readonly Folder[] = ['pending', 'running', 'succeeded', 'failed', 'cancelled', 'skipped', 'rejected'];
+
+/** Whole lines: `begin TASK ATTEMPT` and `end TASK ATTEMPT`. */
+export function accountOf(path: string): string[] {
+  return readFileSync(path, 'utf8').split('\n').filter(Boolean);
+}
+
+/** `job/task` → the folders that hold it. */
+export function tasksIn(root: string): Map<string, Folder[]> {
+  const found = new Map<string, Folder[]>();
+  const jobs = join(root, 'jobs');
+  for (const job of existsSync(jobs) ? readdirSync(jobs) : []) {
+    if (job.startsWith('.')) continue;
+    for (const folder of FOLDERS) {
+      for (const name of namesIn(join(jobs, job, folder))) {
+        if (!name.endsWith('.json') || name.startsWith('.')) continue;
+        const address = `${job}/${name.slice(0, -'.json'.length)}`;
+        found.set(address, [...(found.get(address) ?? []), folder]);
+      }
+    }
+  }
+  return found;
+}
+
+function namesIn(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
+}
+
+/** Names of unfinished work of ours. */
+export function leftBehind(root: string): string[] {
+  return [...treeOf(root).entries.keys()].filter(isUnfinished);
+}
+
+interface Result {
+  to: string;
+  outcome: string;
+  reason: string;
+}
+
+/** Everything that contradicts. `exact`: only daemons and command lines have died, so that nothing was lost. */
+export function judge(place: Place, scenario: Scenario, account: string, exact: boolean): string[] {
+  const wrong: string[] = [];
+  const tasks = tasksIn(place.dir);
+  const lines = accountOf(account);
+  if (new Set(lines).size !== lines.length) wrong.push(`an attempt ran twice: ${lines.join(', ')}`);
+  for (const [address, folders] of tasks) {
+    if (!(address in scenario.ends))
+      wrong.push(`${address} is in ${folders.join(' and ')}, and nobody made such a task`);
+  }
+  for (const [address, [folder, times]] of Object.entries(scenario.ends)) {
+    const [job = '', id = ''] = address.split('/');
+    const folders = tasks.get(address) ?? [];
+    if (folders.length !== 1) wrong.push(`${address} is in ${folders.join(' and ') || 'no folder'}`);
+    if (
+      scenario.runner !== true || exact ? folders[0] !== folder : folders[0] === 'rejected' || folders[0] === 'skipped'
+    )
+      wrong.push(`${address} is in ${folders[0]}, and ought to be in ${folder}`);
+    if (place.job(job).isClaimed(id)) wrong.push(`${address} is still claimed`);
+    wrong.push(...judgeAttempts(place, job, id, lines, { times, exact, folder: folders[0] }));
+  }
+  if (exact && place.log.includes('"level":"error"')) {
+    const errors = place.log.split('\n').filter((line) => line.includes('"level":"error"'));
+    wrong.push(`a daemon complained: ${errors.slice(0, 2).join(' ')}`);
+  }
+  return wrong;
+}
+
+interface Expected {
+  times: number;
+  exact: boolean;
+  folder: Folder | undefined;
+}
+
+function judgeAttempts(
+  place: Place,
+  job: string,
+  id: string,
+  lines: string[],
+  { times, exact, folder }: Expected,
+): string[] {
+  const wrong: string[] = [];
+  const numbers = (word: string) =>
+    lines.filter((line) => line.startsWith(`${word} ${id} `)).map((line) => Number(line.split(' ')[2]));
+  const begun = numbers('begin');
+  const ended = new Set(numbers('end'));
+  if (exact && begun.length !== times) wrong.push(`${job}/${id} was run ${begun.length} times, and not ${times}`);
+  const succeeded: number[] = [];
+  for (const n of begun) {
+    const text = readResult(place.job(job).path('runs', `${id}.${n}`, 'result.json'));
+    if (text === undefined) wrong.push(`${job}/${id}.${n} was run and has no result`);
+    else if (exact && text.reason === 'lost') wrong.push(`${job}/${id}.${n} is called lost`);
+    if (text?.outcome === 'succeeded') succeeded.push(n);
+    if (text?.outcome === 'succeeded' && !ended.has(n))
+      wrong.push(`${job}/${id}.${n} succeeded and never came to its end`);
+  }
+  if (folder === 'succeeded' && begun.length > 0 && succeeded.length !== 1)
+    wrong.push(`${job}/${id} succeeded in ${succeeded.length} attempts`);
+  for (const [index, n] of begun.entries()) {
+    const next = begun[index + 1];
+    const [end, begin] = [lines.indexOf(`end ${id} ${n}`), lines.indexOf(`begin ${id} ${next}`)];
+    if (next !== undefined && end > begin) wrong.push(`${job}/${id}: attempts ${n} and ${next} overlap`);
+  }
+  return wrong;
+}
+
+function readResult(path: string): Result | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Result;
+  } catch {
+    return undefined;
+  }
+}

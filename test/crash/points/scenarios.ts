@@ -1,0 +1,262 @@
+// What happens while the world is stopped again and again: each scenario is what a person does, and where every task
+// must come to. The tasks tell an account outside of the state directory what they do, in single appended lines.
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
+import type { Folder, Task } from '../../helpers/place.ts';
+import type { CrashRun } from './run.ts';
+
+export interface Scenario {
+  name: string;
+  /** Every crash during the recovery from every crash, and every state that a power cut can leave. */
+  short?: boolean;
+  /** Crashes of launcher and runners too. */
+  runner?: boolean;
+  /** It has command lines to be crashed. */
+  client?: boolean;
+  config?: string;
+  /** Before the daemon that is to crash is started. */
+  before?(run: CrashRun): void | Promise<void>;
+  /** While daemons come and go. */
+  act?(run: CrashRun): Promise<void>;
+  /** Power cuts while it goes on. */
+  power?: boolean;
+  /** Ids that only a running task drops: nobody was told that they are safe. */
+  children?: readonly string[];
+  /** `job/task` → its folder in the end, and how often it is run if only daemons crash. */
+  ends: Record<string, [Folder, number]>;
+}
+
+const JOB = 'j';
+
+/** A command that says when it begins and when it ends. */
+function telling(run: CrashRun, body = ':'): Task {
+  const account = `>>'${run.account}'`;
+  const who = '$SPOOLD_TASK $SPOOLD_ATTEMPT';
+  return { shell: `echo "begin ${who}" ${account}\n${body}\necho "end ${who}" ${account}` };
+}
+
+/** Fails until the task has come to its end so many times. */
+function failsUntil(run: CrashRun, times: number): Task {
+  const { shell } = telling(run);
+  return { shell: `${String(shell)}\n[ "$(grep -c "^end $SPOOLD_TASK " '${run.account}')" -ge ${times} ] || exit 1` };
+}
+
+/** Until a file is there. */
+function waitsFor(run: CrashRun, file: string): Task {
+  return telling(run, `until [ -e '${run.place.aside(file)}' ]; do sleep 0.02; done`);
+}
+
+function go(run: CrashRun, file: string): void {
+  writeFileSync(run.place.aside(file), '');
+}
+
+/** `mv`, as often as the task comes back to where it was. */
+async function moveUntil(run: CrashRun, id: string, from: Folder, to: Folder, isDone: () => boolean): Promise<void> {
+  const job = run.place.job(JOB);
+  await run.until(`${id} is moved from ${from}/ to ${to}/`, () => {
+    if (isDone()) return true;
+    if (job.isIn(from, id) && !job.isIn(to, id) && existsSync(job.path(to))) {
+      run.did({ op: 'rename', path: job.file(from, id), to: job.file(to, id) });
+      renameIfThere(job.file(from, id), job.file(to, id));
+    }
+    return false;
+  });
+}
+
+function renameIfThere(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'success',
+    power: true,
+    short: true,
+    runner: true,
+    before: (run) => void run.place.job(JOB).drop('x', telling(run)),
+    ends: { 'j/x': ['succeeded', 1] },
+  },
+  {
+    name: 'retries',
+    power: true,
+    runner: true,
+    before: (run) => void run.place.job(JOB).drop('x', { ...failsUntil(run, 3), retry: 2 }),
+    ends: { 'j/x': ['succeeded', 3] },
+  },
+  {
+    name: 'timeout',
+    power: true,
+    short: true,
+    runner: true,
+    before: (run) => void run.place.job(JOB).drop('x', { ...telling(run, 'sleep 600'), timeout: 0.3, kill_after: 0.2 }),
+    ends: { 'j/x': ['failed', 1] },
+  },
+  {
+    name: 'cancel',
+    power: true,
+    short: true,
+    runner: true,
+    before: (run) => void run.place.job(JOB).drop('x', waitsFor(run, 'nothing')),
+    async act(run) {
+      await run.until('x has begun', () => run.begun('x') > 0);
+      await moveUntil(run, 'x', 'running', 'cancelled', () => run.place.job(JOB).isIn('cancelled', 'x'));
+    },
+    ends: { 'j/x': ['cancelled', 1] },
+  },
+  {
+    name: 'children',
+    power: true,
+    children: ['c1', 'c2', 'c3', 'c4'],
+    runner: true,
+    before(run) {
+      const child = JSON.stringify(telling(run));
+      const drop = (id: string) =>
+        `printf '%s' '${child.replaceAll("'", "'\\''")}' >"$SPOOLD_PENDING/.${id}"; mv "$SPOOLD_PENDING/.${id}" "$SPOOLD_PENDING/${id}.json"`;
+      const array = JSON.stringify([
+        { id: 'c3', ...telling(run) },
+        { id: 'c4', ...telling(run) },
+      ]);
+      const drops = `${drop('c1')}; sleep 0.1; ${drop('c2')}; printf '%s' '${array.replaceAll("'", "'\\''")}' >"$SPOOLD_PENDING/many.json"`;
+      run.place
+        .job(JOB)
+        .drop('merge', { ...telling(run), dependencies: ['p'] })
+        .drop('p', telling(run, drops));
+    },
+    ends: {
+      'j/p': ['succeeded', 1],
+      'j/c1': ['succeeded', 1],
+      'j/c2': ['succeeded', 1],
+      'j/c3': ['succeeded', 1],
+      'j/c4': ['succeeded', 1],
+      'j/merge': ['succeeded', 1],
+    },
+  },
+  {
+    name: 'bulk drop',
+    power: true,
+    before(run) {
+      const tasks = ['a', 'b', 'c'].map((id) => ({ id, ...telling(run) }));
+      run.place.job(JOB).drop('many', JSON.stringify(tasks));
+    },
+    ends: { 'j/a': ['succeeded', 1], 'j/b': ['succeeded', 1], 'j/c': ['succeeded', 1] },
+  },
+  {
+    name: 'bundle half spread',
+    power: true,
+    before(run) {
+      const tasks = ['a', 'b', 'c'].map((id) => ({ id, ...telling(run) }));
+      const job = run.place.job(JOB).drop('a', JSON.stringify({ ...tasks[0], id: 'a' }));
+      job.write('pending/.bundle-many-0123abcd-1', JSON.stringify(tasks));
+    },
+    ends: { 'j/a': ['succeeded', 1], 'j/b': ['succeeded', 1], 'j/c': ['succeeded', 1] },
+  },
+  {
+    name: 'submit',
+    power: true,
+    client: true,
+    async act(run) {
+      const tasks = { a: telling(run), b: { ...telling(run), dependencies: ['a'] } };
+      writeFileSync(run.place.aside('flow.json'), JSON.stringify({ tasks }));
+      await run.command('submit', '--job', JOB, run.place.aside('flow.json'));
+    },
+    ends: { 'j/a': ['succeeded', 1], 'j/b': ['succeeded', 1] },
+  },
+  {
+    name: 'add',
+    power: true,
+    client: true,
+    short: true,
+    async act(run) {
+      await run.command('add', '--job', JOB, '--id', 'x', '--', '/bin/sh', '-c', telling(run)['shell'] as string);
+    },
+    ends: { 'j/x': ['succeeded', 1] },
+  },
+  {
+    name: 'skip and revival',
+    power: true,
+    before(run) {
+      const job = run.place.job(JOB);
+      job.drop('b', { ...telling(run), dependencies: ['x'] }).drop('c', { ...telling(run), dependencies: ['b'] });
+      job.drop('x', failsUntil(run, 2));
+    },
+    async act(run) {
+      const job = run.place.job(JOB);
+      await run.until(
+        'c is skipped',
+        () => job.isIn('skipped', 'c') && job.isIn('skipped', 'b') && !job.isClaimed('x'),
+      );
+      await moveUntil(run, 'x', 'failed', 'pending', () => !job.isIn('failed', 'x'));
+    },
+    ends: { 'j/x': ['succeeded', 2], 'j/b': ['succeeded', 1], 'j/c': ['succeeded', 1] },
+  },
+  {
+    name: 'moves by hand',
+    power: true,
+    client: true,
+    before(run) {
+      const job = run.place.job(JOB);
+      job.drop('later', { ...telling(run), not_before: '1h' }).drop('never', { ...telling(run), not_before: '1h' });
+      job.drop('x', failsUntil(run, 2));
+    },
+    async act(run) {
+      const job = run.place.job(JOB);
+      await run.until('x has failed', () => job.isIn('failed', 'x') && !job.isClaimed('x'));
+      await run.command('retry', `${JOB}/x`);
+      await run.command('cancel', `${JOB}/never`);
+      await run.command('mark', `${JOB}/later`, 'succeeded');
+    },
+    ends: { 'j/x': ['succeeded', 2], 'j/never': ['cancelled', 0], 'j/later': ['succeeded', 0] },
+  },
+  {
+    name: 'stop --drain',
+    before(run) {
+      run.place.job(JOB).drop('x', waitsFor(run, 'go')).drop('y', telling(run));
+    },
+    async act(run) {
+      await run.until('x has begun', () => run.begun('x') > 0);
+      await run.askToStop('drain');
+      go(run, 'go');
+      await run.goneOnce();
+    },
+    ends: { 'j/x': ['succeeded', 1], 'j/y': ['succeeded', 1] },
+  },
+  {
+    name: 'adoption',
+    short: true,
+    async before(run) {
+      run.place.job(JOB).drop('x', waitsFor(run, 'go'));
+      await run.startPlainly();
+      await run.until('x has begun', () => run.begun('x') > 0);
+      await run.place.kill9();
+    },
+    async act(run) {
+      await run.until('it serves', () => run.serves());
+      go(run, 'go');
+    },
+    ends: { 'j/x': ['succeeded', 1] },
+  },
+  {
+    name: 'on_lost: fail',
+    power: true,
+    runner: true,
+    before: (run) => void run.place.job(JOB).drop('x', { ...telling(run), on_lost: 'fail' }),
+    ends: { 'j/x': ['succeeded', 1] },
+  },
+  {
+    name: 'archived name',
+    client: true,
+    async act(run) {
+      const flow = run.place.aside('flow.json');
+      writeFileSync(flow, JSON.stringify({ tasks: { a: telling(run) } }));
+      await run.command('submit', '--job', JOB, flow);
+      const job = run.place.job(JOB);
+      await run.until('a has ended', () => job.isIn('succeeded', 'a') && !job.isClaimed('a'));
+      writeFileSync(run.place.aside('again.json'), JSON.stringify({ tasks: { b: telling(run) } }));
+      await run.command('submit', '--job', JOB, run.place.aside('again.json'));
+    },
+    ends: { 'j/b': ['succeeded', 1] },
+  },
+];
