@@ -258,6 +258,10 @@ function retryMaybe(attempt: Attempt, result: AttemptResult, startedAt: number, 
     result.message += `; attempt ${attempts} of ${retry.max + 1}, tried again`;
   } else if (decision.why === 'used up') {
     result.message += `; it was the last of ${retry.max + 1} attempts`;
+  } else if (decision.why === 'not this failure') {
+    result.message += '; it is not tried again, for retry.on does not name such a failure';
+  } else if (decision.why === 'out of time') {
+    result.message += '; it is not tried again, for the time of retry.max_time is over';
   }
 }
 

@@ -65,6 +65,17 @@ describe('why a task is where it is', { concurrency: true }, () => {
     );
   });
 
+  it('it failed, and why it is not tried again though there is a budget', async () => {
+    assert.match(
+      await failing('only', { command: ['false'], retry: { max: 3, on: [75] } }),
+      /failed .*: exit status 1; it is not tried again, for retry\.on does not name such a failure\./,
+    );
+    assert.match(
+      await failing('brief', { command: ['false'], retry: { max: 3, delay: '1h', max_time: '1m' } }),
+      /failed .*: exit status 1; it is not tried again, for the time of retry\.max_time is over\./,
+    );
+  });
+
   it('it failed: which child was no valid task', async () => {
     const text = await failing('bad', { shell: 'echo \'{"comand": "x"}\' >"$SPOOLD_PENDING/kid.json"' });
     assert.match(
