@@ -145,8 +145,7 @@ describe('why a task waits', { concurrency: true }, () => {
   });
 
   it('because its job is paused, by whom, or its file parallel says 0; and both are said', async () => {
-    place.job('off').make({}).write('parallel', '0\n');
-    const parallel = place.job('off').drop('x', sleep);
+    const parallel = place.job('off').make({}, { parallel: '0\n' }).drop('x', sleep);
     assert.match(
       await ask(place, 'off/x'),
       /waits because the file .*\/off\/parallel says 0: no task may run in this job/,

@@ -348,7 +348,7 @@ describe('twenty thousand tasks in one file', () => {
     const place = new Place({ config: 'max_parallel: 4\n' });
     try {
       await place.start();
-      const job = place.job('many').make({}).write('paused', '');
+      const job = place.job('many').make({}, { paused: '' });
       const tasks = Array.from({ length: 20_000 }, (_, n) => ({ id: `t${n}`, command: ['echo', String(n)] }));
       job.drop('all', JSON.stringify(tasks));
       const isSpread = () => job.names('pending').length === 20_000 && !job.isIn('pending', 'all');

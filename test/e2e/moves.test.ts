@@ -158,7 +158,7 @@ describe('a task moved by hand', { concurrency: true }, () => {
     it(`from ${from}/ to running/ goes back to pending/ and is run as any other`, async () => {
       const job = place.job(`${from}-running`);
       if (from === 'pending') {
-        job.make({}).write('paused', '').drop('x', { shell: 'echo again' });
+        job.make({}, { paused: '' }).drop('x', { shell: 'echo again' });
         await waitUntil('the folder is there', () => job.names('').includes('running'));
       } else await bring(job, 'x', from);
       const earlier = job.results('x').length;

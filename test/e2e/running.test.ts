@@ -208,7 +208,7 @@ describe('the order in which tasks go', { concurrency: true }, () => {
   const says = (job: JobHands) => ({ shell: `echo "$SPOOLD_TASK" >>'${place.aside(job.name)}'` });
 
   it('is priority first, then age', async () => {
-    const job = place.job('order').make({}).write('paused', '');
+    const job = place.job('order').make({}, { paused: '' });
     job.drop('late', { ...says(job), priority: 'best_effort' });
     for (const id of ['b', 'a', 'c']) {
       job.drop(id, says(job));
@@ -237,7 +237,7 @@ describe('the order in which tasks go', { concurrency: true }, () => {
   });
 
   it('is changed by the file `parallel`, and stopped by the file `paused`', async () => {
-    const job = place.job('files').write('parallel', '2\n').write('paused', '');
+    const job = place.job('files').make({}, { parallel: '2\n', paused: '' });
     const shell = `echo "$SPOOLD_TASK"; until [ -e '${place.aside('files-go')}' ]; do sleep 0.05; done`;
     for (const id of ['a', 'b', 'c']) job.drop(id, { shell });
     place.job('files-other').drop('x', { command: 'true' });

@@ -224,11 +224,12 @@ export class JobHands {
     return this.path(folder, `${id}.json`);
   }
 
-  /** Makes the folder and job.json first, whole, so that no task starts without its settings. */
-  make(settings: Task): this {
+  /** Makes the folder, job.json and `files` beside it first, whole, so that no task starts without its settings or its pause. */
+  make(settings: Task, files: Record<string, string> = {}): this {
     const draft = this.place.at('jobs', `.draft-${this.name}`);
     mkdirSync(join(draft, 'pending'), { recursive: true });
     writeFileSync(join(draft, 'job.json'), JSON.stringify(settings));
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(draft, name), text);
     renameSync(draft, this.path());
     return this;
   }
