@@ -211,7 +211,7 @@ describe('a disk', () => {
       await place.start();
       const job = place.job('a').drop('before', { command: 'true' });
       await job.comesTo('succeeded', 'before');
-      job.make({}, { paused: '' }).drop('x', { shell: 'echo x' });
+      job.write('paused', '').drop('x', { shell: 'echo x' });
       spawnSync('dd', ['if=/dev/zero', `of=${place.at('ballast')}`, 'bs=64k', 'count=100', 'status=none']);
       await waitUntil(
         'it is said',
