@@ -247,8 +247,9 @@ export function nextCommand(why: Why, telling: Telling): string | undefined {
   return undefined;
 }
 
-function commandFor(cause: Cause, { task, state }: Why, telling: Telling): string | undefined {
+function commandFor(cause: Cause, why: Why, telling: Telling): string | undefined {
   const { job, dir } = telling;
+  const { task, state } = why;
   const address = `${job}/${task}`;
   switch (cause.cause) {
     case 'no_daemon':
@@ -270,7 +271,7 @@ function commandFor(cause: Cause, { task, state }: Why, telling: Telling): strin
     case 'retry_delay':
       return `spoold logs${dir} ${address}`;
     case 'dependency': {
-      const next = cause.queued?.[0] ?? cause.why;
+      const next = nextOf(why) ?? cause.why;
       if (next.state === 'unknown')
         return `queue it (spoold add${dir} -J ${job} --id ${next.task} COMMAND), or correct the name: spoold edit${dir} ${address}`;
       return nextCommand(next, telling);

@@ -10,13 +10,13 @@ export function rootOf(why: Why): Why {
   }
 }
 
-/** The task that the first of the causes that name one names. */
+/** The task that the causes lead to: one that waits for a person before one that goes on by itself, else the first. */
 export function nextOf({ causes }: Why): Why | undefined {
-  for (const cause of causes) {
-    if (cause.cause === 'dependency') return cause.queued?.[0] ?? cause.why;
-    if (cause.cause === 'skipped') return cause.why;
-  }
-  return undefined;
+  const named = causes.flatMap((cause) => {
+    if (cause.cause === 'dependency') return [cause.queued?.[0] ?? cause.why];
+    return cause.cause === 'skipped' ? [cause.why] : [];
+  });
+  return named.find(({ state }) => state === 'unknown' || state === 'held') ?? named[0];
 }
 
 /** The ids of all of them, the task itself first. */

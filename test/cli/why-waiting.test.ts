@@ -62,6 +62,7 @@ describe('why a task waits', { concurrency: true }, () => {
     const text = await ask(place, 'several/x');
     assert.match(text, /^several\/x waits for 2 tasks: a \(.+\), ghost \(has not been queued by anybody yet\)\.\n/);
     assert.match(text, /├─ a .*\n {2}└─ ghost /);
+    assert.match(text, /Next: queue it \(spoold add .*--id ghost COMMAND\)/, 'what needs a person goes first');
   });
 
   it('for an id that nobody has queued, with the one that was probably meant', async () => {
