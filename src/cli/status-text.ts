@@ -67,10 +67,11 @@ function placeWarnings({ daemon, otherVersion, pause, parallel }: Place, now: nu
   if (otherVersion !== undefined)
     warnings.push(`it is version ${otherVersion}, and this is ${VERSION}: spoold restart${dir}`);
   if (daemon.kind !== 'stopped') {
-    const { serving, stopping, holding } = daemon.record;
+    const { serving, stopping, holding, held_back } = daemon.record;
     if (stopping === 'drain') warnings.push('it stops when what runs has ended, and starts nothing new');
     else if (stopping !== undefined) warnings.push('it is stopping');
     else if (!serving) warnings.push('it is starting');
+    if (held_back !== undefined) warnings.push(held_back);
     if (holding !== undefined) warnings.push(`nothing new is started: ${holding}`);
   }
   if (pause !== undefined) {

@@ -74,7 +74,7 @@ function turnsOf({ specs }: Workflow, limit: number, supply: Resources): Map<str
   for (let turn = 1; ; turn++) {
     const job: Candidate = { name: '', free: limit, turn: 0, readyKinds: (now) => graph.readyKinds(now) };
     const limits = { free: limit, pools: new Pools(supply, []), starvationAfter: 'none' } as const;
-    const starts = plan([job], limits, 0);
+    const { starts } = plan([job], limits, 0);
     if (starts.length === 0) return turns;
     for (const { id } of starts) graph.move(id, 'running');
     for (const { id } of starts) turns.set(id, turn);

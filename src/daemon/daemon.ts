@@ -6,7 +6,6 @@ import { monotonic, wallClock } from '../host/clock.ts';
 import { ownIdentity } from '../host/identity.ts';
 import type { Config } from '../protocol/config.ts';
 import type { Layout } from '../protocol/layout.ts';
-import { writtenResources } from '../protocol/resources.ts';
 import { launcherEnvironment, startLauncher, type Told } from '../runner/launcher.ts';
 import { type DaemonRecord, LOCK_STALE_MS } from '../store/daemon-record.ts';
 import { acquireLock, type Lock } from '../store/lock.ts';
@@ -15,9 +14,10 @@ import { VERSION } from '../version.ts';
 import { findUnclaimed } from './claims.ts';
 import { ownersOf, readConfig } from './settings.ts';
 import { ABANDONED_AFTER_S, findJobs } from './jobs.ts';
+import { limitsRecord } from './limits.ts';
 import { errorFields, Log } from './log.ts';
 import { GroupSync } from './sync.ts';
-import { endAll, slotsOf, stirAll, tick } from './tick.ts';
+import { endAll, stirAll, tick } from './tick.ts';
 import { Wake } from './wake.ts';
 import { type StopMode, World } from './world.ts';
 
@@ -146,9 +146,7 @@ function statusOf(world: World): Partial<DaemonRecord> {
   return {
     serving: true,
     heartbeat_at: new Date(wallClock()).toISOString(),
-    max_parallel: slotsOf(world),
-    resources: writtenResources(world.config.resources),
-    starvation_after: world.config.starvationAfter,
+    ...limitsRecord(world),
     holding: world.holding,
     stopping: world.stopping === 'settled' ? 'now' : world.stopping,
   };

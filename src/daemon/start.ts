@@ -4,6 +4,7 @@
 import { isThere, moveIfFree, overwrite } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { type Holdings, NO_HOLDINGS } from '../protocol/resources.ts';
+import { idleIo } from '../host/idle-io.ts';
 import type { TaskSpec } from '../protocol/task.ts';
 import { describeProblems } from '../protocol/problems.ts';
 import { RunLayout } from '../protocol/layout.ts';
@@ -185,7 +186,7 @@ function writeScript(world: World, attempt: Attempt, spec: TaskSpec): void {
     umask: world.taskUmask,
     holdings: attempt.holdings,
     ...(stdin === undefined ? {} : { stdin }),
-    ...(spec.bestEffort ? { nice: 19 } : {}),
+    ...(spec.bestEffort ? { nice: 19, lowered: idleIo() } : {}),
   });
   overwrite(run.layout.script, text);
 }

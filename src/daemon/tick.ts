@@ -1,12 +1,10 @@
 // One turn of the daemon: look, reconcile, plan, apply. Everything in it is a synchronous call, so no other turn comes in
 // between; what takes long stops at a deadline and goes on in the next turn.
 import { statfsSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { errnoOf, unless } from '../errors.ts';
 import { isThere, moveIfFree, remove, replaceWhole } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
-import { type Limits, plan } from '../scheduler/plan.ts';
-import { Pools } from '../scheduler/resources.ts';
+import { plan } from '../scheduler/plan.ts';
 import { readParallel, summarise } from '../store/snapshot.ts';
 import { skip } from '../store/tasks.ts';
 import { lookAt, readClaims } from './claims.ts';
@@ -15,6 +13,7 @@ import { isUntouched, lookAtUnfinished, noticeChanges, relocate, takeIn } from '
 import { readSettings } from './job-settings.ts';
 import { findJobs, forgetJob } from './jobs.ts';
 import type { Job } from './job.ts';
+import { followHost, limitsOf, slotsOf } from './limits.ts';
 import { errorFields } from './log.ts';
 import { sampleMemory } from './memory.ts';
 import { start } from './start.ts';
@@ -22,7 +21,6 @@ import type { World } from './world.ts';
 
 /** How long taking in may keep the loop busy, in ms. */
 const SLICE_MS = 25;
-const CORES = availableParallelism();
 /** What a start cannot do anything about: nothing new is started until the next look. */
 const EXHAUSTED: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EMFILE', 'ENFILE']);
 /** What failed for trouble with the disk is tried again after this, in ms. */
@@ -58,6 +56,7 @@ function lookAround(world: World): void {
   spared(world, 'the folder of jobs', () => readTop(world));
   spared(world, 'the room on the disk', () => holdWhileDiskIsLow(world));
   void sampleMemory(world);
+  followHost(world);
   for (const job of [...world.jobs.values()]) {
     guarded(world, job, () => {
       if (job.graph.judgeUnheard()) job.stir();
@@ -161,11 +160,6 @@ function reconcile(world: World, job: Job): void {
   }
 }
 
-/** How many tasks run at one time, over all jobs: the file `parallel`, else the config, else one a core. */
-export function slotsOf(world: World): number {
-  return world.parallel ?? world.config.maxParallel ?? CORES;
-}
-
 /** Fills the free slots, in order. */
 function startWhatMay(world: World): void {
   const now = wallClock();
@@ -176,16 +170,12 @@ function startWhatMay(world: World): void {
     job.free = job.loaded && !stopped ? job.limit - job.attempts.size : 0;
     if (job.free > 0 && job.hasReady(now)) candidates.push(job);
   }
-  for (const { job, id, holdings } of free > 0 ? plan(candidates, limitsOf(world, free), now) : []) {
+  const planned = free > 0 ? plan(candidates, limitsOf(world, free), now) : undefined;
+  world.roomFor = planned?.roomFor && `${planned.roomFor.job.name}/${planned.roomFor.id}`;
+  for (const { job, id, holdings } of planned?.starts ?? []) {
     if (!guarded(world, job, () => start(world, job, id, holdings))) job.graph.delay(id, now + TROUBLE_AGAIN_MS);
   }
   for (const job of world.active) rest(world, job, now, stopped);
-}
-
-function limitsOf(world: World, free: number): Limits {
-  const { resources, starvationAfter } = world.config;
-  const holders = resources.size === 0 ? [] : [...world.attempts, ...world.strays].map(({ holdings }) => holdings);
-  return { free, pools: new Pools(resources, holders), starvationAfter };
 }
 
 /** A job with nothing to be looked at or started now is left out of the next turns until something stirs it. */

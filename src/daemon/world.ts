@@ -11,6 +11,7 @@ import type { Launcher } from '../runner/launcher.ts';
 import { LineLog } from '../store/events.ts';
 import type { Lock } from '../store/lock.ts';
 import type { Holdings } from '../protocol/resources.ts';
+import type { AutoSlots } from '../scheduler/auto.ts';
 import type { Attempt, Job } from './job.ts';
 import type { Log } from './log.ts';
 
@@ -83,6 +84,10 @@ export class World {
   holding: string | undefined;
   /** It has not served yet: what it finds was there before. */
   recovering = true;
+  /** With `max_parallel: auto`: what the last look at the host has made of it, and when (monotonic ms). */
+  auto?: AutoSlots & { at: number };
+  /** `job/task` of the starved one for whose request room is kept. */
+  roomFor: string | undefined;
   paused = false;
   parallel: number | undefined;
   stopping: StopMode | undefined;

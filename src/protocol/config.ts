@@ -11,8 +11,8 @@ import { readText } from './yaml.ts';
 export interface Config {
   /** Seconds between two looks. */
   pollInterval: number;
-  /** Tasks at one time; undefined: as many as there are cores. */
-  maxParallel: number | undefined;
+  /** Tasks at one time; undefined: as many as there are cores; `auto`: fewer while the host is under pressure. */
+  maxParallel: number | 'auto' | undefined;
   /** What there is of named resources. */
   resources: Resources;
   /** Seconds after which a waiting task is lifted by a tier. */
@@ -49,12 +49,18 @@ export const DEFAULT_CONFIG: Config = {
   allowedOwners: [],
 };
 
-const PARALLEL = 'a whole number ≥ 1';
+const PARALLEL = 'a whole number ≥ 1, or "auto"';
 const parallel = () =>
-  z
-    .int({ error: expected(PARALLEL) })
-    .min(1, { error: expected(PARALLEL) })
-    .max(1_000_000, { error: 'is too large: at most 1000000' });
+  z.union(
+    [
+      z
+        .int({ error: expected(PARALLEL) })
+        .min(1, { error: expected(PARALLEL) })
+        .max(1_000_000, { error: 'is too large: at most 1000000' }),
+      z.literal('auto'),
+    ],
+    { error: expected(PARALLEL) },
+  );
 const count = (words: string) =>
   z
     .int({ error: expected(words) })
@@ -74,7 +80,11 @@ export const configSchema = z.object({
     .refine((seconds) => seconds >= POLL_LEAST && seconds <= 3600, { error: 'must be from 50ms to 1h' })
     .optional()
     .describe('Time between two looks for what hints from the file system missed. Default: 5.'),
-  max_parallel: parallel().optional().describe('Tasks at one time, over all jobs. Default: the number of cores.'),
+  max_parallel: parallel()
+    .optional()
+    .describe(
+      'Tasks at one time, over all jobs: a whole number, or `auto`: one a core, fewer while the host is under load or short of memory. Default: the number of cores.',
+    ),
   max_concurrent_runners: parallel().optional().describe('Another name for `max_parallel`.'),
   resources: resources('a map as {gpu: 2, licence: 5, mem: 16GB}')
     .optional()

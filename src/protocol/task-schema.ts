@@ -123,7 +123,7 @@ export const taskSchema = z.object({
     })
     .optional()
     .describe(
-      '`foreground` (1000), `background` (0), `best_effort` (-1000, and nice 19), or a whole number; higher first. Default: background.',
+      '`foreground` (1000), `background` (0), `best_effort` (-1000, and nice 19 with idle I/O), or a whole number; higher first. Default: background.',
     ),
   retry: z
     .union([whole(RETRY_MAX, 0), retryObject], { error: expected(RETRY_WORDS) })

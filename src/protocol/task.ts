@@ -82,7 +82,7 @@ export interface TaskSpec {
   ancestors: string[];
   /** Higher first. */
   priority: number;
-  /** Said by name (`best_effort`): it also runs at nice 19. */
+  /** Said by name (`best_effort`): it also runs at nice 19, with idle I/O. */
   bestEffort: boolean;
   retry: RetrySpec;
   /** Of one attempt; undefined: what the config says. */

@@ -25,6 +25,8 @@ export interface ScriptSpec {
   holdings?: Holdings;
   /** 0 to 19. */
   nice?: number;
+  /** Words of a program that lowers what it starts otherwise, as ionice. Only beside `nice`. */
+  lowered?: readonly string[];
   umask?: number;
 }
 
@@ -80,7 +82,7 @@ function commandLine(spec: ScriptSpec, set: [string, string][], unset: string[])
   if (byEnv.length + goneByEnv.length > 0 || program.startsWith('-'))
     words.push('/usr/bin/env', ...goneByEnv, '--', ...byEnv);
   if (spec.nice !== undefined || (words.length > 0 && program.includes('=')))
-    words.push('nice', '-n', String(spec.nice ?? 0));
+    words.push(...(spec.lowered ?? []), 'nice', '-n', String(spec.nice ?? 0));
   if (words.includes('nice') && program.startsWith('-')) words.push('--');
   return [...words, ...spec.argv].map(quote).join(' ');
 }

@@ -26,6 +26,12 @@ export interface Limits {
   starvationAfter: number | 'none';
 }
 
+export interface Plan<J> {
+  starts: Start<J>[];
+  /** The starved task for whose request room is kept from what comes after it, if there is one. */
+  roomFor: { job: J; id: string } | undefined;
+}
+
 export interface Start<J> {
   job: J;
   id: string;
@@ -44,12 +50,14 @@ interface Place<J> {
  * Takes up to `free` tasks out of the jobs' ready ones, in the order they are to start. `now` in milliseconds since 1970.
  * Each start moves its job to the back of those of equal priority.
  */
-export function plan<J extends Candidate>(jobs: Iterable<J>, limits: Limits, now: number): Start<J>[] {
+export function plan<J extends Candidate>(jobs: Iterable<J>, limits: Limits, now: number): Plan<J> {
   const starts: Start<J>[] = [];
+  let roomFor: Plan<J>['roomFor'];
   const open = [...jobs].filter(({ free }) => free > 0).map((job) => ({ job, kinds: [...job.readyKinds(now)] }));
   let turn = open.reduce((highest, { job }) => Math.max(highest, job.turn), 0);
   while (starts.length < limits.free) {
-    const next = chooseNext(open, limits, now);
+    const { next, starved } = choose(open, limits, now);
+    roomFor = starved && { job: starved.job, id: starved.task.id };
     if (next === undefined) break;
     const { job, kind, task } = next;
     kind.take(now);
@@ -57,7 +65,7 @@ export function plan<J extends Candidate>(jobs: Iterable<J>, limits: Limits, now
     job.turn = ++turn;
     starts.push({ job, id: task.id, holdings: task.request ? limits.pools.take(task.request) : NO_HOLDINGS });
   }
-  return starts;
+  return { starts, roomFor };
 }
 
 interface Open<J> {
@@ -65,22 +73,29 @@ interface Open<J> {
   kinds: readonly Kind[];
 }
 
-function chooseNext<J extends Candidate>(open: readonly Open<J>[], limits: Limits, now: number): Place<J> | undefined {
+interface Choice<J> {
+  next: Place<J> | undefined;
+  /** The first that has starved and does not fit. */
+  starved: Place<J> | undefined;
+}
+
+function choose<J extends Candidate>(open: readonly Open<J>[], limits: Limits, now: number): Choice<J> {
   const { pools } = limits;
   let starved: Place<J> | undefined;
-  const best = firstOf(open, limits, now, (place) => {
+  const next = firstOf(open, limits, now, (place) => {
     const { request } = place.task;
     if (request === undefined || pools.fits(request)) return true;
-    if (place.lift > 0 && pools.canEverFit(request) && (starved === undefined || goesFirst(place, starved)))
-      starved = place;
+    const hasStarved = place.lift > 0 && pools.canEverFit(request);
+    if (hasStarved && (starved === undefined || goesFirst(place, starved))) starved = place;
     return false;
   });
   const request = starved?.task.request;
-  if (best === undefined || starved === undefined || request === undefined || goesFirst(best, starved)) return best;
+  if (next === undefined || starved === undefined || request === undefined || goesFirst(next, starved))
+    return { next, starved };
   pools.keep(request);
   const other = firstOf(open, limits, now, ({ task }) => pools.fits(task.request));
   pools.release(request);
-  return other;
+  return { next: other, starved };
 }
 
 function firstOf<J extends Candidate>(
@@ -95,8 +110,8 @@ function firstOf<J extends Candidate>(
     for (const kind of kinds) {
       const task = kind.first();
       if (task === undefined) continue;
-      const since = Math.max(task.queuedAt, task.at);
-      const place = { job, kind, task, lift: liftOf({ since, startedAt: kind.startedAt }, starvationAfter, now) };
+      const waiting = { since: Math.max(task.queuedAt, task.at), startedAt: kind.startedAt };
+      const place = { job, kind, task, lift: liftOf(waiting, starvationAfter, now) };
       if (may(place) && (first === undefined || goesFirst(place, first))) first = place;
     }
   }

@@ -29,6 +29,10 @@ export interface DaemonRecord {
   resources?: Record<string, number | string>;
   /** Seconds after which a task that waits is lifted. */
   starvation_after?: number | 'none';
+  /** `job/task` of a starved one for whose resources room is kept, so that others wait though theirs are free. */
+  room_for?: string | undefined;
+  /** Why `max_parallel: auto` is less than the number of cores now, in words. */
+  held_back?: string | undefined;
   /** Why it starts nothing new, if so, in words. */
   holding?: string | undefined;
 }

@@ -1,6 +1,7 @@
 // Resources: who is given what, told by the tasks themselves, over kills of the daemon; and who waits for it.
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { type JobHands, Place, readText, speak, type Task } from '../helpers/place.ts';
@@ -70,8 +71,8 @@ after(async () => {
   for (const place of places) await place.close();
 });
 
-async function open(config: string): Promise<{ place: Place; job: JobHands }> {
-  const place = new Place({ config: `max_parallel: 8\npoll_interval: 100ms\n${config}` });
+async function open(config: string, slots: number | 'auto' = 8): Promise<{ place: Place; job: JobHands }> {
+  const place = new Place({ config: `max_parallel: ${slots}\npoll_interval: 100ms\n${config}` });
   places.push(place);
   await place.start();
   return { place, job: place.job('work').make({ max_parallel: 'none' }) };
@@ -217,4 +218,71 @@ describe('a request', { concurrency: true }, () => {
     assert.match(err, /spoold start/);
     assert.deepEqual(readdirSync(temporary), []);
   });
+});
+
+/** Dropped so many minutes ago. */
+function dropOld(job: JobHands, id: string, task: Task, minutes: number): void {
+  const draft = job.path('pending', `.old-${id}`);
+  writeFileSync(draft, JSON.stringify(task));
+  const then = Date.now() / 1000 - minutes * 60;
+  utimesSync(draft, then, then);
+  renameSync(draft, job.file('pending', id));
+}
+
+const record = (place: Place): { room_for?: string } =>
+  JSON.parse(readText(place.at('daemon.json')) ?? '{}') as { room_for?: string };
+
+/** Waits until the daemon has taken a drop in. */
+function isQueued(place: Place, id: string): Promise<unknown> {
+  const events = () => readText(place.at('events.ndjson')) ?? '';
+  const has = (line: string) => line.includes(`"task":"${id}"`) && line.includes('"queued"');
+  return waitUntil(`${id} is taken in`, () => events().split('\n').some(has), events, PATIENCE);
+}
+
+describe('one that has waited longer than starvation_after', { concurrency: true }, () => {
+  for (const [setting, order] of [
+    ['10m', ['first', 'low', 'high']],
+    ['none', ['first', 'high', 'low']],
+  ] as const) {
+    it(`${setting === 'none' ? 'and is not to be' : 'is'} lifted, tier by tier, above what came later with a higher priority`, async () => {
+      const { place, job } = await open(`starvation_after: ${setting}\n`, 1);
+      job.drop('first', holder(place, {}));
+      await hasBegun(place, 'first');
+      dropOld(job, 'low', holder(place, { priority: 'best_effort' }), 35);
+      job.drop('high', holder(place, { priority: 'foreground' }));
+      for (const id of ['low', 'high']) await isQueued(place, id);
+      letGo(place, 'first', 'low', 'high');
+      for (const id of order) await job.comesTo('succeeded', id, PATIENCE);
+      assert.deepEqual(begun(place), order);
+    });
+  }
+
+  it('has room kept for what it asks for, and the daemon says for whom', async () => {
+    const { place, job } = await open('resources: {gpu: 2}\n');
+    job.drop('first', holder(place, { resources: { gpu: 1 } }));
+    await hasBegun(place, 'first');
+    dropOld(job, 'both', holder(place, { resources: { gpu: 2 } }), 15);
+    await isQueued(place, 'both');
+    job.drop('one', holder(place, { resources: { gpu: 1 } }));
+    await isQueued(place, 'one');
+    await waitUntil(
+      'room is kept',
+      () => record(place).room_for === 'work/both',
+      () => record(place),
+      PATIENCE,
+    );
+    assert.deepEqual(begun(place), ['first']);
+    letGo(place, 'first', 'both', 'one');
+    for (const id of ['both', 'one']) await job.comesTo('succeeded', id, PATIENCE);
+    assert.deepEqual(begun(place), ['first', 'both', 'one']);
+    checkAccount(place.lines(ACCOUNT));
+  });
+});
+
+it('with max_parallel: auto the daemon has at least one slot and at most one a core, and works', async () => {
+  const { place, job } = await open('', 'auto');
+  job.drop('x', { command: 'true' });
+  await job.comesTo('succeeded', 'x', PATIENCE);
+  const { max_parallel } = JSON.parse(readText(place.at('daemon.json')) ?? '') as { max_parallel: number };
+  assert.ok(max_parallel >= 1 && max_parallel <= availableParallelism(), String(max_parallel));
 });

@@ -123,6 +123,8 @@ test('standard input is the file that was asked for, else empty', async () => {
 
 test('a task that asks to be nice is', async () => {
   assert.equal((await everyWay(['nice'], { nice: 19 })).output, '19\n');
+  const lowered = ['/usr/bin/env', 'LOWERED=1']; // in the place of ionice
+  assert.equal((await everyWay(shellArgv('echo $LOWERED; nice'), { nice: 19, lowered })).output, '1\n19\n');
 });
 
 test('a program whose name begins with a dash or holds an equals sign is started', async (context) => {

@@ -42,7 +42,7 @@ class Line implements Candidate {
 
   /** Plans, and keeps book of what waits. */
   static plan(lines: readonly Line[], limits: Limits, now = 0): Start<Line>[] {
-    const starts = plan(lines, limits, now);
+    const { starts } = plan(lines, limits, now);
     for (const { job, id } of starts) job.tasks.splice(indexOf(job, id), 1);
     return starts;
   }
@@ -337,7 +337,7 @@ function looksAt(many: number): number {
     ...plenty(many).map((task) => ({ ...task, id: `x${task.id}`, queuedAt: many })),
   ]);
   line.looks = 0;
-  assert.equal(plan([line], limits(4), NOW).length, 4);
+  assert.equal(plan([line], limits(4), NOW).starts.length, 4);
   return line.looks;
 }
 
