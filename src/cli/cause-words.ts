@@ -83,6 +83,8 @@ export function causeWords(cause: Cause, why: Why, telling: Telling): string {
       return slotWords(cause, telling);
     case 'resource':
       return resourceWords(cause, telling);
+    case 'room_kept':
+      return `waits because room is kept for ${cause.for}, which asks for more and has waited too long (starvation_after)`;
     case 'lifted':
       return `has waited so long that it goes before others, as if its priority were ${count(cause.tiers, 'tier')} higher (starvation_after)`;
     case 'due':
@@ -282,6 +284,8 @@ function commandFor(cause: Cause, why: Why, telling: Telling): string | undefine
         return `ask for less (spoold edit${dir} ${address}), or give more under resources: in config.yaml`;
       return holder === undefined ? undefined : `spoold logs${dir} -f ${holder.job}/${holder.task}`;
     }
+    case 'room_kept':
+      return `spoold why${dir} ${cause.for}`;
     case 'slots':
       return cause.place === 'job'
         ? `to let more run at a time: spoold parallel${dir} ${cause.limit + 1} ${job}`

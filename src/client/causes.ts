@@ -63,6 +63,8 @@ export type Cause =
       never: boolean;
       holders: ResourceHolder[];
     }
+  /** What it asks for is free, and kept for this task (`job/task`), which has waited too long for more of it. */
+  | { cause: 'room_kept'; for: string }
   /** Nothing keeps it: it starts with the next look. */
   | { cause: 'due' }
   /** Nothing keeps it but what keeps everything. */

@@ -3,6 +3,7 @@
 import { isThere } from '../host/atomic.ts';
 import type { JobLayout } from '../protocol/layout.ts';
 import { JobGraph, type NodeState, type TaskFacts } from '../scheduler/graph.ts';
+import { resourcesIn } from '../protocol/resources.ts';
 import { claimedAttempt, readEnding, readResult, runsOf } from '../store/runs.ts';
 import { readParallel } from '../store/snapshot.ts';
 import type { Cause, Why } from './causes.ts';
@@ -61,7 +62,14 @@ function turnCauses(inquiry: Inquiry, place: Place, raw: Raw, since: number): Ca
   if (everywhere(inquiry, place).length > 0) return [{ cause: 'ready' }];
   inquiry.full ??= fullSlots(inquiry.layout, inquiry.name, place.daemon);
   const taken = [...inquiry.full, ...resourceCauses(inquiry, raw, place.daemon)];
-  return taken.length === 0 ? [{ cause: 'due' }] : [...taken, ...liftCauses(inquiry, raw, since, place.daemon)];
+  if (taken.length === 0) return [roomKept(raw, place) ?? { cause: 'due' }];
+  return [...taken, ...liftCauses(inquiry, raw, since, place.daemon)];
+}
+
+function roomKept({ resources }: Raw, { daemon }: Place): Cause | undefined {
+  const starved = daemon.record?.room_for;
+  if (starved === undefined || resourcesIn(resources).size === 0) return undefined;
+  return { cause: 'room_kept', for: starved };
 }
 
 /** Milliseconds since 1970: when it was queued, or its delay ended. */

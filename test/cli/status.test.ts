@@ -125,10 +125,13 @@ describe('what the first line of status says', { concurrency: true }, () => {
   it('a daemon of another version, and one that holds back', async () => {
     const place = quietPlace();
     try {
-      const t = pretendDaemon(place, { version: '0.0.1', holding: 'the disk is nearly full' });
+      const spared = '6 of 8 slots are used, to spare the host: its load is 13 on 8 cores';
+      const facts = { version: '0.0.1', holding: 'the disk is nearly full', held_back: spared };
+      const t = pretendDaemon(place, facts);
       const line = (await place.spoold('status')).out.split('\n')[0] ?? '';
       assert.ok(line.includes(`it is version 0.0.1, and this is ${VERSION}: spoold restart`), line);
       assert.match(line, /nothing new is started: the disk is nearly full/);
+      assert.ok(line.includes(spared), line);
       const document = JSON.parse((await place.spoold('status', '--json')).out) as StatusDocument;
       assert.deepEqual(document.daemon, { running: true, pid: process.pid, version: '0.0.1', started_at: t });
     } finally {

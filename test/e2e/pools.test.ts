@@ -272,6 +272,10 @@ describe('one that has waited longer than starvation_after', { concurrency: true
       PATIENCE,
     );
     assert.deepEqual(begun(place), ['first']);
+    assert.match(
+      (await place.spoold('why', 'work/one')).out,
+      /waits because room is kept for work\/both, which asks for more/,
+    );
     letGo(place, 'first', 'both', 'one');
     for (const id of ['both', 'one']) await job.comesTo('succeeded', id, PATIENCE);
     assert.deepEqual(begun(place), ['first', 'both', 'one']);
