@@ -200,6 +200,9 @@ describe('another attempt', { concurrency: true }, () => {
   });
 });
 
+/** A summary is written of a job of which everything is taken in: only then do its tasks wait for a turn. */
+const isTakenIn = (job: JobHands): boolean => readText(job.path('state.json'))?.includes('"pending":4') ?? false;
+
 describe('the order in which tasks go', { concurrency: true }, () => {
   const place = new Place({ config: CONFIG });
   before(() => place.start());
@@ -254,7 +257,7 @@ describe('the order in which tasks go', { concurrency: true }, () => {
   });
 
   it('waits for one of the slots of the whole directory, in fair turns between jobs; `paused` and `parallel` there hold for all', async () => {
-    const own = new Place({ config: 'max_parallel: 2\npoll_interval: 1h\n' });
+    const own = new Place({ config: 'max_parallel: 2\npoll_interval: 100ms\n' });
     try {
       await own.start();
       writeFileSync(own.at('paused'), '');
@@ -264,7 +267,7 @@ describe('the order in which tasks go', { concurrency: true }, () => {
       for (const job of jobs) for (let n = 0; n < 4; n++) job.drop(`t${n}`, { shell });
       const waiting = () =>
         jobs.every((job) => job.names('running').length === 0 && job.names('succeeded').length === 0);
-      await waitUntil('the folders are made', () => jobs.every((job) => job.names('').includes('succeeded')));
+      await waitUntil('all is taken in', () => jobs.every(isTakenIn), undefined, 60_000);
       assert.ok(waiting());
       rmSync(own.at('paused'));
       for (const job of jobs) for (let n = 0; n < 4; n++) await job.comesTo('succeeded', `t${n}`);
