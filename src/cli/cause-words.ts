@@ -121,6 +121,8 @@ export function causeWords(cause: Cause, why: Why, telling: Telling): string {
       return skipWords(cause, why, telling);
     case 'rejected':
       return `was rejected${when}, for it is no valid task: ${oneLine(cause.reason, 500)}`;
+    case 'for_each':
+      return `stands for the ${count(cause.tasks, 'task')} that for_each made, and is not run itself`;
     case 'moved_by_hand': {
       const word =
         why.state === 'rejected'

@@ -92,6 +92,8 @@ export type Cause =
   | { cause: 'skipped'; folder: State; run_if: RunIf; why: Why }
   /** `reason`: the first line of `text`. */
   | { cause: 'rejected'; reason: string; text: string; path: string }
+  /** It stands for so many tasks that `for_each` made, and is not run itself. */
+  | { cause: 'for_each'; tasks: number }
   /** A person put it there. */
   | { cause: 'moved_by_hand'; by: string | null; at: string | null }
   // What is worth knowing besides.

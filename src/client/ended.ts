@@ -1,5 +1,6 @@
 // Why a task that runs, or has ended, is where it is: from its attempts, from what the daemon wrote beside it, and, for
 // who it was, from the events.
+import { FOR_EACH_KEY } from '../protocol/names.ts';
 import type { State } from '../protocol/states.ts';
 import { claimedAttempt, readEnding } from '../store/runs.ts';
 import { type Attempt, attemptsOf } from './attempts.ts';
@@ -60,6 +61,11 @@ function verdictOf(inquiry: Inquiry, id: string, state: Ended): Cause[] {
   const latest = attemptsOf(job, id).findLast(({ now }) => now.kind !== 'void');
   if (state === 'cancelled') return [cancelledCause(inquiry, id, latest)];
   const result = latest?.now.kind === 'settled' ? latest.now.result : undefined;
+  if (latest === undefined && state === 'succeeded') {
+    const read = readTask(job.task(state, id));
+    const tasks = read.kind === 'ok' ? read.raw[FOR_EACH_KEY] : undefined;
+    if (typeof tasks === 'number') return [{ cause: 'for_each', tasks }];
+  }
   if (latest === undefined || result?.to !== state) return [byHand(inquiry, id, state)];
   const { attempt } = latest;
   if (state === 'succeeded') return [{ cause: 'succeeded', attempt, seconds: result.duration_s }];

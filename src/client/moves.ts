@@ -10,6 +10,7 @@ import { claimedAttempt, readEnding, readResult } from '../store/runs.ts';
 import { isHeldName } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
 import { causeOf } from './facts.ts';
+import { Families } from './families.ts';
 import { findJob, findTask, type Found, type FoundTask } from './find.ts';
 import { pauseFor } from './logs.ts';
 import { recordEvents } from './who.ts';
@@ -40,13 +41,21 @@ export interface Moves {
 
 const ROUNDS = 5;
 
-/** Cancels a task, waiting or running. Errors: JOB_UNKNOWN, TASK_UNKNOWN, MOVE_… */
+/**
+ * Cancels a task, waiting or running, and its family with it; one that has succeeded, if some of its family has not
+ * ended. Errors: JOB_UNKNOWN, TASK_UNKNOWN, MOVE_…
+ */
 export function cancelTask(layout: Layout, job: string, id: string): Moves {
-  return moveTask(layout, job, id, 'cancelled', 'cancelled', ({ state }) => {
+  return moveTask(layout, job, id, 'cancelled', 'cancelled', ({ state, layout: files }) => {
     if (state === 'cancelled') return 'there already';
     if (state === 'held') return 'held';
-    return state === 'pending' || state === 'running' ? undefined : 'ended';
+    if (state === 'pending' || state === 'running') return undefined;
+    return state === 'succeeded' && hasUnfinishedFamily(files, id) ? undefined : 'ended';
   });
+}
+
+function hasUnfinishedFamily(job: JobLayout, id: string): boolean {
+  return new Families(job).of(id).some(({ state }) => state === 'pending' || state === 'running');
 }
 
 /** Has a task that has ended, or was rejected, run again. Errors: as above. */

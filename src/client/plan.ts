@@ -21,6 +21,8 @@ export interface PlannedTask {
   /** In which turn it would run, from 1; null: never, if all goes well (`run_if: failure`, and what waits for that). */
   turn: number | null;
   dependencies: string[];
+  /** The task with `for_each` that it was made of. */
+  parent: string | null;
   /** What it asks for that is not there, which has it rejected; null: it can have all it asks for. */
   lacks: string | null;
   run_if: 'success' | 'always' | 'failure';
@@ -42,11 +44,12 @@ export function planOf(workflow: Workflow, file: string, layout: Layout | undefi
   const { limit, saidBy } = limitOf(workflow, file, layout, config);
   const levels = levelsOf(workflow.specs);
   const turns = turnsOf(workflow, limit, config.resources);
-  const tasks = [...workflow.specs].map(([id, { dependencies, runIf, resources }]) => ({
+  const tasks = [...workflow.specs].map(([id, { dependencies, parent, runIf, resources }]) => ({
     id,
     level: levels.get(id) ?? 1,
     turn: turns.get(id) ?? null,
     dependencies,
+    parent: parent ?? null,
     run_if: runIf,
     lacks: unmeetable(resources, config.resources).map(formatProblem).join('; ') || null,
   }));
@@ -63,9 +66,9 @@ export function planOf(workflow: Workflow, file: string, layout: Layout | undefi
 const highest = (numbers: ReadonlyMap<string, number>) => [...numbers.values()].reduce((a, b) => Math.max(a, b), 0);
 
 /** Task → the turn in which it runs. */
-function turnsOf({ specs }: Workflow, limit: number, supply: Resources): Map<string, number> {
+function turnsOf({ specs, heads }: Workflow, limit: number, supply: Resources): Map<string, number> {
   const turns = new Map<string, number>();
-  const graph = new JobGraph((id) => turns.has(id));
+  const graph = new JobGraph((id) => turns.has(id) || heads.has(id));
   let queuedAt = 0; // tasks are written, and so age, in the order of the file
   for (const [id, { resources, ...spec }] of specs) {
     const request = requestOf(resources);

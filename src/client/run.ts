@@ -37,7 +37,11 @@ export function commandWork(keys: Raw): Work {
   const program = Array.isArray(keys.command) ? basename(String(keys.command[0])) : 'sh';
   const id = isName(program) ? program : 'command';
   const task: Raw = { ...keys, cwd: currentFolder() };
-  return { name: 'run', files: { settings: { max_parallel: 'none' }, tasks: new Map([[id, task]]) }, only: id };
+  return {
+    name: 'run',
+    files: { settings: { max_parallel: 'none' }, tasks: new Map([[id, task]]) },
+    only: id,
+  };
 }
 
 /** A workflow file. Errors: FILE_UNREADABLE, WORKFLOW_INVALID, JOB_NAME. */
@@ -75,11 +79,11 @@ export function runningDirectory(dir: string | undefined, env: NodeJS.ProcessEnv
 /** Queues the work in a directory that is served, under a name that is its own, with the environment of the caller. */
 export function joinDirectory(layout: Layout, work: Work, env: NodeJS.ProcessEnv): Venue {
   const environment = keepEnvironment(layout, env);
-  const { settings, tasks } = work.files;
+  const { settings } = work.files;
   const defaults = { env_from: environment, ...(settings.defaults as Raw | undefined) };
   const time = new Date(wallClock()).toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
   const job = `${work.name.slice(0, 60)}-${time}-${process.pid}${randomBytes(1).toString('hex')}`;
-  submitJob(layout, job, { settings: { ...settings, defaults }, tasks });
+  submitJob(layout, job, { ...work.files, settings: { ...settings, defaults } });
   return { layout, job, isPrivate: false };
 }
 

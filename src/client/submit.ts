@@ -15,6 +15,8 @@ import {
 } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import { JobLayout, type Layout } from '../protocol/layout.ts';
+import type { State } from '../protocol/states.ts';
+import type { Raw } from '../protocol/task.ts';
 import { idsIn } from '../store/tasks.ts';
 import { unfinishedIn } from './unfinished.ts';
 import { recordEvents } from './who.ts';
@@ -59,15 +61,20 @@ function moveLateDrops(old: JobLayout, job: JobLayout): void {
   for (const id of idsIn(old.folder('pending'))) moveNoReplace(old.task('pending', id), job.task('pending', id));
 }
 
-function build(job: JobLayout, { settings, tasks }: JobFiles): void {
-  const each = tasks.size <= SYNC_EACH_UP_TO;
+function build(job: JobLayout, { settings, tasks, succeeded = new Map() }: JobFiles): void {
+  const each = tasks.size + succeeded.size <= SYNC_EACH_UP_TO;
   createFolder(job.root);
-  createFolder(job.folder('pending'));
   createExclusive(job.settings, `${JSON.stringify(settings, null, 2)}\n`, { sync: each });
-  for (const [id, raw] of tasks) createExclusive(job.task('pending', id), `${JSON.stringify(raw)}\n`, { sync: each });
-  if (!each) return syncFileSystem(job.root);
-  syncFolder(job.folder('pending'));
-  syncFolder(job.root);
+  fill(job, 'pending', tasks, each);
+  if (succeeded.size > 0) fill(job, 'succeeded', succeeded, each);
+  if (each) syncFolder(job.root);
+  else syncFileSystem(job.root);
+}
+
+function fill(job: JobLayout, state: State, tasks: ReadonlyMap<string, Raw>, sync: boolean): void {
+  createFolder(job.folder(state));
+  for (const [id, raw] of tasks) createExclusive(job.task(state, id), `${JSON.stringify(raw)}\n`, { sync });
+  if (sync) syncFolder(job.folder(state));
 }
 
 function refuseIfUnfinished(job: JobLayout, name: string): void {

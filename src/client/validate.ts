@@ -13,7 +13,7 @@ import { isObject } from '../protocol/validation.ts';
 import { parseWorkflow } from '../protocol/workflow.ts';
 import { readText } from '../protocol/yaml.ts';
 import { jobDefaults } from './facts.ts';
-import { type Given, readTextFile } from './workflow.ts';
+import { type Given, optionsFor, readTextFile } from './workflow.ts';
 
 export const FILE_KINDS = ['task', 'bundle', 'job', 'workflow', 'config'] as const;
 export type FileKind = (typeof FILE_KINDS)[number];
@@ -42,7 +42,7 @@ export function validateFile(path: string, kind?: FileKind, vars: Given = new Ma
 
 function problemsOf(kind: FileKind, path: string, text: string, value: unknown, vars: Given): string[] {
   if (kind === 'workflow') {
-    const parsed = parseWorkflow(text, path, { vars, isFile: isThere });
+    const parsed = parseWorkflow(text, path, optionsFor(path, vars));
     return parsed.ok ? [] : parsed.problems;
   }
   if (kind === 'config') {

@@ -4,10 +4,11 @@ import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { errnoOf, SpooldError } from '../errors.ts';
 import { isThere } from '../host/atomic.ts';
+import type { LinesOf } from '../protocol/for-each.ts';
 import { nameProblem } from '../protocol/names.ts';
 import type { Raw } from '../protocol/task.ts';
 import { isObject } from '../protocol/validation.ts';
-import { parseWorkflow, type Workflow } from '../protocol/workflow.ts';
+import { parseWorkflow, type Workflow, type WorkflowOptions } from '../protocol/workflow.ts';
 import { currentFolder } from './directory.ts';
 
 const MAX_FILE_BYTES = 64_000_000;
@@ -30,9 +31,30 @@ export function readTextFile(path: string): string {
 /** Variables given besides the file, as `--var` does. */
 export type Given = ReadonlyMap<string, string>;
 
+/** The lines of a file beside a workflow. */
+function linesBeside(workflow: string): LinesOf {
+  return (path) => {
+    const found = resolve(currentFolder(), dirname(workflow), path);
+    try {
+      const lines = readTextFile(found).split(/\r?\n/);
+      return { lines };
+    } catch (error) {
+      if (!(error instanceof SpooldError)) throw error;
+      return {
+        problem: `${error.message} It is read when the workflow is queued; for what a task makes, see children.`,
+      };
+    }
+  };
+}
+
+/** What reading a workflow needs to know of the disk. */
+export function optionsFor(path: string, vars: Given): WorkflowOptions {
+  return { vars, isFile: isThere, linesOf: linesBeside(path) };
+}
+
 /** Reads and checks a workflow. Errors: FILE_UNREADABLE, WORKFLOW_INVALID (all problems, a line each). */
 export function readWorkflow(path: string, vars: Given): Workflow {
-  const parsed = parseWorkflow(readTextFile(path), path, { vars, isFile: isThere });
+  const parsed = parseWorkflow(readTextFile(path), path, optionsFor(path, vars));
   if (parsed.ok) return parsed.workflow;
   throw new SpooldError('WORKFLOW_INVALID', `${path} is no valid workflow.\n${parsed.problems.join('\n')}`, {
     path,
@@ -54,6 +76,8 @@ export function jobNameFor(workflow: Workflow, path: string, said: string | unde
 export interface JobFiles {
   settings: Raw;
   tasks: ReadonlyMap<string, Raw>;
+  /** Those that count as succeeded from the start, for nobody runs them. */
+  succeeded?: ReadonlyMap<string, Raw>;
 }
 
 /** Tasks run in the file's folder unless they say where; what they say is relative to that folder. */
@@ -69,7 +93,7 @@ export function jobFilesOf(workflow: Workflow, path: string): JobFiles {
     },
   };
   const tasks = new Map([...workflow.tasks].map(([id, raw]) => [id, placed(raw, folder)]));
-  return { settings, tasks };
+  return { settings, tasks, succeeded: workflow.heads };
 }
 
 function placed(raw: Raw, folder: string): Raw {

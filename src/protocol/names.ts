@@ -3,6 +3,9 @@
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._=+@:-]{0,99}$/;
 
+/** In the file of a task that stands for a family and is never run: how many it has. */
+export const FOR_EACH_KEY = 'x-for_each';
+
 /** True if `name` may be a job's name or a task's id. */
 export function isName(name: string): boolean {
   return NAME.test(name);

@@ -21,6 +21,8 @@ const runs = () => 'write "command": ["program", "argument"] to run a program, o
 const continues = () =>
   'a failed task is simply failed; write "run_if": "always" in the tasks that are to run all the same';
 const several = () => 'put several tasks into "dependencies" of one another, each in a file of its own';
+const forEach = () =>
+  'for one task for each entry of a list, give a task of a workflow (spoold submit FILE) "for_each": [a, b] or {"lines_of": "FILE"}';
 
 /** What other tools call the keys of a task. */
 // biome-ignore format: a table
@@ -56,6 +58,7 @@ export const TASK_MEANINGS: Meanings = {
   tags: () => 'keys of your own start with "x-", as "x-tags"', metadata: () => 'keys of your own start with "x-", as "x-metadata"',
   continue_on_error: continues, allow_failure: continues, ignore_errors: continues,
   steps: several, tasks: several, jobs: several,
+  for_each: forEach, foreach: forEach, matrix: forEach, strategy: forEach, with_items: forEach, loop: forEach, each: forEach,
 };
 
 function attempts(value: unknown): string {

@@ -11,6 +11,8 @@ export interface Scope {
   valueOf: (name: string) => Scalar | undefined;
   /** Those there are, to suggest one. */
   names: () => Iterable<string>;
+  /** What to say of one that is not there, where more is known than that. */
+  why?: (name: string) => string | undefined;
 }
 
 const REFERENCE = /\$\$\{|\$\{([^}\n]*)(\}?)/g;
@@ -68,9 +70,7 @@ function missing(name: string, close: string, scope: Scope): string {
   const instead =
     near !== undefined
       ? `; did you mean \${${near}}?`
-      : /^(item|index)\b/.test(name)
-        ? ' here: a task with for_each has it.'
-        : `: add it to vars, or give --var ${name}=VALUE.`;
+      : (scope.why?.(name) ?? `: add it to vars, or give --var ${name}=VALUE.`);
   return `${whole} is not defined${instead} If it is for the shell, write ${name.includes('.') ? '' : `$${name} or `}$${whole}`;
 }
 
@@ -118,6 +118,9 @@ export class Variables implements Scope {
   };
 
   readonly names = (): Iterable<string> => this.values.keys();
+
+  readonly why = (name: string): string | undefined =>
+    /^(item|index)\b/.test(name) ? ' here: a task with for_each has it.' : undefined;
 
   /** Those given on the command line that nothing in the file asks for: most likely a slip. */
   strays(): Problem[] {

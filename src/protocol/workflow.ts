@@ -3,6 +3,8 @@
 import * as z from 'zod';
 import { JOB_KEYS_LATER, JOB_MEANINGS, type JobSettings, jobShape, parseJobKeys } from './job.ts';
 import { nameProblem } from './names.ts';
+import { expandTask, type LinesOf, MAX_ITEMS } from './for-each.ts';
+import { MadeIds } from './made-ids.ts';
 import { closest, type Vocabulary } from './suggest.ts';
 import {
   MAX_BUNDLE_BYTES,
@@ -23,16 +25,30 @@ export interface Workflow {
   /** What becomes job.json, as written. */
   rawSettings: Raw;
   settings: JobSettings;
-  /** What becomes the task files, as written, in the order of the file; without an `id`. */
+  /** What becomes the task files, as written but for variables and `for_each`, in the order of the file; without an `id`. */
   tasks: Map<string, Raw>;
   /** The same with the job's defaults under them. */
   specs: Map<string, TaskSpec>;
+  /** Tasks with `for_each`, which nobody runs: their members are among the tasks. They count as succeeded from the start. */
+  heads: Map<string, Raw>;
 }
 
 /** Problems are whole lines: `flow.yaml:7:3: tasks.a.retry.max: expected …`. */
 export type ParsedWorkflow = { ok: true; workflow: Workflow } | { ok: false; problems: string[] };
 
 const MAX_NAMED = 20;
+
+const itemValue = () => z.union([z.string(), z.number(), z.boolean()]);
+const forEach = () =>
+  z
+    .union([
+      z.array(z.union([itemValue(), z.record(z.string(), itemValue())])).max(MAX_ITEMS),
+      z.object({ lines_of: z.string() }),
+    ])
+    .optional()
+    .describe(
+      'One task for each entry of the list, or each line of the file: `${item}`, `${item.key}` of a map, `${index}` from 0. A dependency on the id means all of them.',
+    );
 
 export const workflowSchema = z.object({
   ...jobShape,
@@ -45,7 +61,7 @@ export const workflowSchema = z.object({
       'Variables: `${NAME}` in any text of this file stands for one, `$${` for a literal `${`. --var goes first; one without a value must be given by it.',
     ),
   tasks: z
-    .record(z.string(), taskSchema.omit({ id: true, parent: true, ancestors: true }))
+    .record(z.string(), taskSchema.omit({ id: true, parent: true, ancestors: true }).extend({ for_each: forEach() }))
     .describe('The tasks by their ids.'),
 });
 
@@ -74,6 +90,8 @@ const vocabulary: Vocabulary = {
 export interface WorkflowOptions extends TaskOptions {
   /** Variables given besides the file, which go above its own. */
   vars?: ReadonlyMap<string, string>;
+  /** Reads a file that `lines_of` names. */
+  linesOf?: LinesOf;
 }
 
 /** The text of a workflow file → its job and its tasks, or all problems with it. */
@@ -84,14 +102,14 @@ export function parseWorkflow(text: string, fileName: string, options: WorkflowO
   return workflow === undefined ? { ok: false, problems: read.describe(problems) } : { ok: true, workflow };
 }
 
-function check(written: unknown, options: WorkflowOptions): { problems: Problem[]; workflow?: Workflow } {
-  if (!isObject(written)) {
+function check(value: unknown, options: WorkflowOptions): { problems: Problem[]; workflow?: Workflow } {
+  if (!isObject(value)) {
     const right = 'a workflow is a map with its tasks, as tasks: {hello: {command: [echo, hi]}}';
-    const got = written === undefined ? 'the file is empty' : expected('one')({ input: written });
+    const got = value === undefined ? 'the file is empty' : expected('one')({ input: value });
     return { problems: [{ path: [], message: `${got}; ${right}` }] };
   }
   const filler = new Filler();
-  const { vars, tasks: list, ...others } = written;
+  const { vars, tasks: list, ...others } = value;
   const variables = new Variables(vars, options.vars ?? new Map(), filler);
   const { name, job, ...rawSettings } = fillKeys(others, variables, [], filler);
   const problems = nameProblems(name, job);
@@ -99,26 +117,73 @@ function check(written: unknown, options: WorkflowOptions): { problems: Problem[
   if (!parsedJob.ok) problems.push(...parsedJob.problems);
   const heavy = weightProblem(rawSettings);
   if (heavy !== undefined) problems.push({ path: [], message: `the settings of the job: ${heavy}` });
-  const tasks = new Map<string, Raw>();
-  problems.push(...taskListProblems(list, tasks, (id, raw) => fillKeys(raw, variables, ['tasks', id], filler)));
+  const written = new Map<string, Raw>();
+  problems.push(...taskListProblems(list, written));
+  const { tasks, heads } = expand(written, variables, filler, options);
+  problems.push(...weightProblems(tasks));
   const defaults = soundDefaults(rawSettings.defaults, problems);
   const specs = new Map<string, TaskSpec>();
   for (const [id, raw] of tasks) {
     const parsed = parseTask(mergeDefaults(defaults, raw), id, options);
     if (parsed.ok) specs.set(id, parsed.spec);
-    else problems.push(...parsed.problems.map(({ path, message }) => ({ path: ['tasks', id, ...path], message })));
+    else problems.push(...parsed.problems.map(({ path, message }) => ({ path: placeOf(id, raw, path), message })));
   }
-  if (isObject(list)) problems.push(...graphProblems(tasks, new Set(Object.keys(list))));
+  if (isObject(list)) problems.push(...graphProblems(tasks, heads, new Set(Object.keys(list))));
   const all = [...filler.problems, ...variables.strays(), ...notAbout(filler.problems, problems)];
   if (all.length > 0 || !parsedJob.ok) return { problems: all };
   const chosen = [name, job].find((one) => typeof one === 'string');
-  return { problems, workflow: { name: chosen, rawSettings, settings: parsedJob.settings, tasks, specs } };
+  return { problems, workflow: { name: chosen, rawSettings, settings: parsedJob.settings, tasks, specs, heads } };
 }
 
-/** What else is wrong: a text that could not be filled in is no value that anything more could be said about. */
+/** Every task with its variables filled in, and in the place of one with `for_each` those that it stands for. */
+function expand(written: ReadonlyMap<string, Raw>, variables: Variables, filler: Filler, options: WorkflowOptions) {
+  const tasks = new Map<string, Raw>();
+  const heads = new Map<string, Raw>();
+  const taken = new Set([...written.keys()].map((id) => id.toLowerCase()));
+  const ids = new MadeIds((id) => taken.has(id.toLowerCase()));
+  const linesOf = options.linesOf ?? (() => ({ problem: 'cannot be read here' }));
+  for (const [id, raw] of written) {
+    if (raw.for_each === undefined) {
+      tasks.set(id, fillKeys(raw, variables, ['tasks', id], filler));
+      continue;
+    }
+    const family = expandTask(id, raw, { variables, filler, ids, linesOf });
+    if (family === undefined) continue;
+    if (family.members.size === 0) tasks.set(id, family.head);
+    else heads.set(id, family.head);
+    for (const [member, task] of family.members) tasks.set(member, task);
+  }
+  return { tasks, heads };
+}
+
+/** Where in the file it stands what a task says: of one that `for_each` made, where that does. */
+function placeOf(id: string, { parent }: Raw, path: Problem['path'] = []): Problem['path'] {
+  return ['tasks', typeof parent === 'string' ? parent : id, ...path];
+}
+
+function weightProblems(tasks: ReadonlyMap<string, Raw>): Problem[] {
+  const problems: Problem[] = [];
+  let total = 0;
+  for (const [id, raw] of tasks) {
+    const heavy = weightProblem(raw);
+    if (heavy !== undefined) problems.push({ path: placeOf(id, raw), message: heavy });
+    total += weigh(raw, MAX_BUNDLE_BYTES);
+    if (total > MAX_BUNDLE_BYTES) return [{ path: ['tasks'], message: 'are larger than 64 MB together' }];
+  }
+  return problems;
+}
+
+/**
+ * What else is wrong, each once: the tasks of a family say it all together, and a text that could not be filled in is no
+ * value that anything more could be said about.
+ */
 function notAbout(unfilled: readonly Problem[], problems: readonly Problem[]): Problem[] {
   const places = new Set(unfilled.map(({ path }) => JSON.stringify(path)));
-  return problems.filter(({ path }) => !places.has(JSON.stringify(path)));
+  const known = new Set<string>();
+  return problems.filter(({ path, message }) => {
+    const what = JSON.stringify([path, message]);
+    return !places.has(JSON.stringify(path)) && !known.has(what) && known.add(what);
+  });
 }
 
 function nameProblems(name: unknown, job: unknown): Problem[] {
@@ -136,32 +201,22 @@ function nameProblems(name: unknown, job: unknown): Problem[] {
   return problems;
 }
 
-/** Fills `tasks` with every task that is an object of a fair size under a good id, its texts filled in. */
-function taskListProblems(
-  written: unknown,
-  tasks: Map<string, Raw>,
-  filledIn: (id: string, raw: Raw) => Raw,
-): Problem[] {
+/** Fills `tasks` with every task that is an object of a fair size under a good id. */
+function taskListProblems(written: unknown, tasks: Map<string, Raw>): Problem[] {
   if (!isObject(written)) {
     const message = expected('a map of tasks, as {hello: {command: [echo, hi]}}')({ input: written });
     return [{ path: ['tasks'], message }];
   }
   const problems: Problem[] = [];
   const seen = new Map<string, string>();
-  let total = 0;
-  for (const [id, task] of Object.entries(written)) {
-    const message = taskProblem(id, task, seen.get(id.toLowerCase()));
+  for (const [id, raw] of Object.entries(written)) {
+    const message = taskProblem(id, raw, seen.get(id.toLowerCase()));
     seen.set(id.toLowerCase(), id);
     if (message !== undefined) problems.push({ path: ['tasks', id], message });
-    else if (isObject(task)) {
-      const raw = filledIn(id, task);
-      const heavy = raw === task ? undefined : weightProblem(raw);
-      if (heavy !== undefined) problems.push({ path: ['tasks', id], message: heavy });
+    else if (isObject(raw)) {
       problems.push(...foreignProblems(id, raw));
       tasks.set(id, withoutId(raw));
-      total += weigh(raw, MAX_BUNDLE_BYTES);
     }
-    if (total > MAX_BUNDLE_BYTES) return [{ path: ['tasks'], message: 'are larger than 64 MB together' }];
   }
   if (seen.size === 0) problems.push({ path: ['tasks'], message: 'there are none; a workflow needs at least one' });
   return problems;
@@ -208,9 +263,14 @@ function soundDefaults(defaults: unknown, problems: readonly Problem[]): Raw {
 
 // ── The graph ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Dependencies on what is not in the file, and cycles. `ids`: of all tasks, also of those that are wrong. */
-function graphProblems(tasks: ReadonlyMap<string, Raw>, ids: ReadonlySet<string>): Problem[] {
-  const edges = new Map<string, string[]>();
+/** Dependencies on what is not in the file, and cycles. `written`: the ids in it, also of tasks that are wrong. */
+function graphProblems(
+  tasks: ReadonlyMap<string, Raw>,
+  heads: ReadonlyMap<string, Raw>,
+  written: ReadonlySet<string>,
+): Problem[] {
+  const ids = new Set([...written, ...tasks.keys()]);
+  const edges = new Map<string, string[]>([...heads.keys()].map((id) => [id, []]));
   const problems: Problem[] = [];
   for (const [id, raw] of tasks) {
     const named = Array.isArray(raw.dependencies) ? raw.dependencies.slice(0, 10_000) : [];
@@ -218,26 +278,30 @@ function graphProblems(tasks: ReadonlyMap<string, Raw>, ids: ReadonlySet<string>
     for (const [index, dependency] of named.entries()) {
       if (typeof dependency !== 'string' || nameProblem(dependency) !== undefined) continue;
       if (ids.has(dependency)) known.push(dependency);
-      else problems.push(unknownDependency(id, index, dependency, problems.length < MAX_NAMED ? ids : []));
+      else {
+        const path = placeOf(id, raw, ['dependencies', index]);
+        problems.push(unknownDependency(path, dependency, problems.length < MAX_NAMED ? ids : []));
+      }
     }
     edges.set(
       id,
       known.filter((dependency) => dependency !== id),
     );
+    if (typeof raw.parent === 'string') edges.get(raw.parent)?.push(id);
   }
   for (const cycle of cyclesIn(edges)) {
     const first = cycle[0] ?? '';
     const message = `the tasks wait for one another: ${[...cycle, first].join(' → ')}; remove one of these dependencies`;
-    problems.push({ path: ['tasks', first, 'dependencies'], message });
+    problems.push({ path: placeOf(first, tasks.get(first) ?? {}, ['dependencies']), message });
   }
   return problems;
 }
 
-function unknownDependency(id: string, index: number, dependency: string, ids: Iterable<string>): Problem {
+function unknownDependency(path: Problem['path'], dependency: string, ids: Iterable<string>): Problem {
   const near = closest(dependency, ids);
   const hint = near === undefined ? '' : `; did you mean ${quote(near)}?`;
   return {
-    path: ['tasks', id, 'dependencies', index],
+    path,
     message: `there is no task ${quote(dependency, 100)} in this workflow${hint}`,
   };
 }

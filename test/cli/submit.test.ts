@@ -66,12 +66,12 @@ describe('submit --dry-run', () => {
       out,
       `flow: 5 tasks in 3 levels, at most 2 at a time (${place.at('config.yaml')})
 
-level  turn  task
-    1     1  a
-          1  b
-          2  c
-    2     2  d     after a, b
-    3     -  mend  only if d fails
+level   turn  task
+    1      1  a
+           1  b
+           2  c
+    2      2  d     after a, b
+    3      -  mend  only if d fails
 
 2 turns, if all tasks took equally long and succeeded; nothing was written.
 `,
@@ -109,7 +109,7 @@ describe('submit --dry-run of tasks that ask for resources', () => {
       const { out, err } = await alone.spoold('submit', '-n', 'flow.json');
       assert.match(
         out,
-        /1 {5}1 {2}a\n +1 {2}b\n +1 {2}free\n +2 {2}c\n +- {2}far {3}would be rejected: resources\.gpu: asks for 3 where there is 2/,
+        /1 {6}1 {2}a\n +1 {2}b\n +1 {2}free\n +2 {2}c\n +- {2}far {3}would be rejected: resources\.gpu: asks for 3 where there is 2/,
         err,
       );
     } finally {
