@@ -30,10 +30,6 @@ export function judge(
   const facts = factsOf(id, parsed.spec, drop.queuedAt);
   const unmet = mayWait(job, facts) ? [] : unmeetable(parsed.spec.resources, supply);
   if (unmet.length > 0) return { reason: describeProblems(drop.text, path, unmet).join('\n') };
-  const cycle = job.graph.cycleOf(facts);
-  if (cycle !== undefined) {
-    return { reason: `${path}: it would wait for itself: ${cycle.join(' → ')}.\nRemove one of these dependencies.` };
-  }
   const notBefore = Math.max(facts.notBefore, retryDue(job, id, parsed.spec));
   return { ...facts, notBefore };
 }

@@ -2,20 +2,20 @@
 // between; what takes long stops at a deadline and goes on in the next turn.
 import { statfsSync } from 'node:fs';
 import { errnoOf, unless } from '../errors.ts';
-import { isThere, moveIfFree, remove, replaceWhole } from '../host/atomic.ts';
+import { isThere, replaceWhole } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { plan } from '../scheduler/plan.ts';
 import { readParallel, summarise } from '../store/snapshot.ts';
-import { skip } from '../store/tasks.ts';
 import { lookAt, readClaims } from './claims.ts';
 import { beginEnding, ENDING_INTERVAL_MS, endStrays } from './endings.ts';
-import { isUntouched, lookAtUnfinished, noticeChanges, relocate, takeIn } from './intake.ts';
+import { isUntouched, lookAtUnfinished, noticeChanges, takeIn } from './intake.ts';
 import { readSettings } from './job-settings.ts';
 import { findJobs, forgetJob } from './jobs.ts';
 import type { Job } from './job.ts';
 import { followHost, limitsOf, slotsOf } from './limits.ts';
 import { errorFields } from './log.ts';
 import { sampleMemory } from './memory.ts';
+import { reconcile } from './reconcile.ts';
 import { start } from './start.ts';
 import type { World } from './world.ts';
 
@@ -31,13 +31,14 @@ export function tick(world: World): number {
   world.forgetProcesses();
   if (world.wake.topChanged) spared(world, 'the folder of jobs', () => readTop(world));
   if (world.wake.takePoll()) lookAround(world);
-  const allTaken = takeEverythingIn(world);
+  let allDone = takeEverythingIn(world);
   lookAtAttempts(world);
   spared(world, 'what attempts have left', () => endStrays(world));
-  for (const job of world.active) guarded(world, job, () => reconcile(world, job));
+  const deadline = monotonic() + SLICE_MS;
+  for (const job of world.active) guarded(world, job, () => (allDone = reconcile(world, job, deadline) && allDone));
   startWhatMay(world);
   flush(world);
-  return allTaken ? nextDue(world) : 0;
+  return allDone ? nextDue(world) : 0;
 }
 
 /** Those that hints have named, and those whose time has come. */
@@ -118,48 +119,6 @@ function lookAtSettings(world: World, job: Job): void {
   noticeChanges(job);
 }
 
-/** Brings the folders in line with the graph: what can never start is skipped, what may again comes back. */
-function reconcile(world: World, job: Job): void {
-  if (!job.loaded) return;
-  for (let again = true; again; ) {
-    again = false;
-    for (const id of job.graph.takeRevived()) {
-      again = true;
-      if (moveIfFree(job.layout.task('skipped', id), job.layout.task('pending', id)) === 'moved') {
-        remove(job.layout.reason(id));
-        world.event({
-          job: job.name,
-          task: id,
-          event: 'moved',
-          from: 'skipped',
-          to: 'pending',
-          reason: 'its cause has changed',
-          by: 'daemon',
-        });
-      }
-      relocate(world, job, id);
-    }
-    for (const [id, cause] of job.graph.takeDoomed()) {
-      again = true;
-      const what = `${cause.id} is ${cause.folder}`;
-      const text = `cause: ${cause.folder}/${cause.id}.json\n${what}, and ${id} waits for ${cause.folder === 'succeeded' ? 'it to fail' : 'it to succeed'}.\nIt comes back by itself when ${cause.id} leaves ${cause.folder}/: spoold retry ${job.name}/${cause.id}\n`;
-      if (skip(job.layout, id, text) === 'moved') {
-        job.graph.move(id, 'skipped', cause);
-        job.summaryDue = true;
-        world.event({
-          job: job.name,
-          task: id,
-          event: 'moved',
-          from: 'pending',
-          to: 'skipped',
-          reason: what,
-          by: 'daemon',
-        });
-      } else relocate(world, job, id, isThere(job.layout.task('skipped', id)) ? 'skipped' : undefined);
-    }
-  }
-}
-
 /** Fills the free slots, in order. */
 function startWhatMay(world: World): void {
   const now = wallClock();
@@ -183,7 +142,7 @@ function rest(world: World, job: Job, now: number, stopped: boolean): void {
   const due = job.graph.nextDue();
   if (due === undefined) world.dues.delete(job);
   else world.dues.set(job, due);
-  if (job.dirty.size > 0 || job.hints.size > 0 || !job.loaded) return;
+  if (job.dirty.size > 0 || job.hints.size > 0 || !job.loaded || job.graph.isUnsettled) return;
   const mayStart = !stopped && job.limit > job.attempts.size && job.hasReady(now);
   if (!mayStart) world.active.delete(job);
 }

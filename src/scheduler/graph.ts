@@ -1,9 +1,11 @@
 // The graph of one job, kept ready to answer: which waiting tasks may start, which never can, which may again.
-// In memory are the unfinished and the unsuccessful; what succeeded is asked for by id. A family is a task and all it
-// queued; for each, two counts are kept, so that settling a task costs what its own dependents cost and no more.
-// Pure: facts come in by put, move and forget; answers go out by takeReady, takeDoomed and takeRevived.
+// In memory are the unfinished and the unsuccessful; what succeeded is asked for by id. Each waiting task counts the
+// dependencies that are open or have failed, and is told when one changes: settling a task costs what its own dependents
+// cost and no more. Pure: facts come in by put, move and forget; answers go out by takeReady, takeDoomed and the like.
 import type { State } from '../protocol/states.ts';
-import { compareQueued, Heap, type Queued } from './order.ts';
+import { cyclesFrom, cycleThrough, type Edges, turned } from './cycles.ts';
+import { Families, type Standing } from './families.ts';
+import { compareQueued, LiveHeap, type Queued } from './order.ts';
 import { type Kind, type Ready, ReadyTasks } from './ready.ts';
 import type { Request } from './resources.ts';
 
@@ -32,7 +34,13 @@ interface Node extends TaskFacts {
   state: NodeState;
   cause?: Cause;
   /** The entry of it in the heap of the ready or of the delayed; any other entry there is stale. */
-  entry?: Ready;
+  entry: Ready | undefined;
+  /** How many of its dependencies have not ended, or are unknown. */
+  open: number;
+  /** Dependencies that ended without success. */
+  failed: Set<string> | undefined;
+  /** The later it was dropped, or its edges changed, the higher. */
+  turn: number;
 }
 
 export type Readiness =
@@ -43,23 +51,24 @@ export type Readiness =
 
 export type Wait = { dependency: string; why: 'unknown' } | { dependency: string; why: 'unfinished'; left: number };
 
+/** Up to so many suspects are each searched from; more are walked through at one go. */
+const FEW = 8;
+
 const UNFINISHED: ReadonlySet<NodeState> = new Set<NodeState>(['pending', 'held', 'running']);
 
 export class JobGraph {
   private readonly nodes = new Map<string, Node>();
-  /** Root of a family → how many of it are unfinished. */
-  private readonly unfinished = new Map<string, number>();
-  /** Root of a family → which of it ended, and not well. */
-  private readonly unsuccessful = new Map<string, Set<string>>();
-  private readonly dependents = new Map<string, Set<string>>();
-  /** Root of a family → all that is known of what it queued, to any depth; who stands between may have succeeded. */
-  private readonly members = new Map<string, Set<string>>();
+  private readonly families: Families;
   private readonly skippedBy = new Map<string, Set<string>>();
   private readonly ready = new ReadyTasks((entry) => this.isCurrent(entry));
-  private readonly delayed = new Heap<Ready>((a, b) => a.at - b.at || compareQueued(a, b));
+  private readonly delayed = new LiveHeap<Ready>(
+    (a, b) => a.at - b.at || compareQueued(a, b),
+    (entry) => this.isCurrent(entry),
+  );
   private readonly unjudged = new Set<string>();
-  /** Waiting tasks with a dependency that nobody has heard of: it may turn up in succeeded/ unseen. */
-  private readonly unheard = new Set<string>();
+  /** Tasks whose drop may have closed a cycle. */
+  private readonly suspects = new Set<string>();
+  private turns = 0;
   private readonly doomed = new Map<string, Cause>();
   private readonly revived = new Set<string>();
   private readonly hasSucceeded: (id: string) => boolean;
@@ -67,6 +76,7 @@ export class JobGraph {
   /** `hasSucceeded` says whether a task that is not known here lies in succeeded/. */
   constructor(hasSucceeded: (id: string) => boolean) {
     this.hasSucceeded = hasSucceeded;
+    this.families = new Families(hasSucceeded, (...change) => this.hear(...change));
   }
 
   get size(): number {
@@ -84,13 +94,25 @@ export class JobGraph {
 
   /** A task that was not known, or another text of one that was. */
   put(facts: TaskFacts, state: NodeState, cause?: Cause): void {
-    this.forget(facts.id);
-    const node: Node = { ...facts, state };
+    const before = this.nodes.get(facts.id);
+    if (before !== undefined) this.leave(before);
+    const node: Node = { ...facts, state, entry: undefined, open: 0, failed: undefined, turn: 0 };
     if (cause !== undefined) node.cause = cause;
-    this.nodes.set(node.id, node);
-    this.enter(node);
-    for (const dependency of node.dependencies) addTo(this.dependents, dependency, node.id);
-    for (const root of node.ancestors) addTo(this.members, root, node.id);
+    if (before !== undefined && hasSameEdges(before, node)) {
+      const { open, failed, turn } = before;
+      Object.assign(node, { open, failed, turn });
+      this.nodes.set(node.id, node);
+      this.enter(node);
+      this.suspect(node, before.state);
+    } else {
+      if (before !== undefined) this.drop(before);
+      this.nodes.set(node.id, node);
+      for (const dependency of node.dependencies) this.families.addDependent(dependency, node.id);
+      for (const root of node.ancestors) this.families.addDescendant(root, node.id);
+      this.enter(node);
+      this.suspect(node, undefined);
+      for (const root of before?.ancestors ?? []) this.families.review(root);
+    }
     this.tell(node);
   }
 
@@ -98,6 +120,7 @@ export class JobGraph {
   move(id: string, state: NodeState | 'succeeded', cause?: Cause): void {
     const node = this.nodes.get(id);
     if (node === undefined || node.state === state) return;
+    const before = node.state;
     this.leave(node);
     if (state === 'succeeded') {
       this.drop(node);
@@ -105,8 +128,9 @@ export class JobGraph {
       node.state = state;
       if (cause !== undefined) node.cause = cause;
       this.enter(node);
+      this.suspect(node, before);
     }
-    this.tell(node);
+    this.tell(node, state === 'succeeded');
   }
 
   /** Its file is gone. */
@@ -123,7 +147,7 @@ export class JobGraph {
     const node = this.nodes.get(id);
     if (node === undefined) return;
     node.notBefore = at;
-    delete node.entry;
+    node.entry = undefined;
     this.unjudged.add(id);
   }
 
@@ -132,20 +156,17 @@ export class JobGraph {
     this.unjudged.add(id);
   }
 
-  /** Looks again at those that wait for an id nobody has heard of. False if there are none. */
+  /** Looks again for the ids that somebody waits for and nobody has heard of. True if one has turned up. */
   judgeUnheard(): boolean {
-    if (this.unheard.size === 0) return false;
-    for (const id of this.unheard) this.unjudged.add(id);
-    this.unheard.clear();
-    return true;
+    return this.families.reviewUnheard();
   }
 
   /** The tasks that may start, by what they ask for. `now` in milliseconds since 1970. */
   readyKinds(now: number): Iterable<Kind> {
     this.judge();
-    for (let due = this.delayed.peek(); due !== undefined && due.at <= now; due = this.delayed.peek()) {
-      this.delayed.pop();
-      if (this.isCurrent(due)) this.ready.push(due);
+    for (let due = this.delayed.first(); due !== undefined && due.at <= now; due = this.delayed.first()) {
+      this.delayed.take();
+      this.ready.push(due);
     }
     return this.ready.waiting();
   }
@@ -175,98 +196,128 @@ export class JobGraph {
 
   /** When the next delayed task is due, in milliseconds since 1970. */
   nextDue(): number | undefined {
-    for (let top = this.delayed.peek(); top !== undefined; top = this.delayed.peek()) {
-      if (this.nodes.get(top.id)?.entry === top) return top.at;
-      this.delayed.pop();
-    }
-    return undefined;
+    return this.delayed.first()?.at;
   }
 
-  /** Waiting tasks that can never start, since the last call, each with what caused it. */
-  takeDoomed(): [id: string, cause: Cause][] {
+  /** Waiting tasks that can never start, since the last call, each with what caused it; `most` of them. */
+  takeDoomed(most = Number.POSITIVE_INFINITY): [id: string, cause: Cause][] {
     this.judge();
-    const all = [...this.doomed].filter(([id]) => this.nodes.get(id)?.state === 'pending');
-    this.doomed.clear();
-    return all;
+    const taken: [string, Cause][] = [];
+    for (const [id, cause] of this.doomed) {
+      if (taken.length >= most) break;
+      this.doomed.delete(id);
+      if (this.nodes.get(id)?.state === 'pending') taken.push([id, cause]);
+    }
+    return taken;
   }
 
-  /** Skipped tasks whose cause no longer lies where it lay, since the last call. */
-  takeRevived(): string[] {
-    const all = [...this.revived];
-    this.revived.clear();
-    return all.filter((id) => {
+  /** `takeDoomed` or `takeRevived` has left some. */
+  get isUnsettled(): boolean {
+    return this.doomed.size > 0 || this.revived.size > 0;
+  }
+
+  /** Skipped tasks whose cause no longer lies where it lay, since the last call; `most` of them. */
+  takeRevived(most = Number.POSITIVE_INFINITY): string[] {
+    const taken: string[] = [];
+    for (const id of this.revived) {
+      if (taken.length >= most) break;
+      this.revived.delete(id);
       const node = this.nodes.get(id);
-      return node?.state === 'skipped' && node.cause !== undefined && !this.liesIn(node.cause);
-    });
+      if (node?.state === 'skipped' && node.cause !== undefined && !this.liesIn(node.cause)) taken.push(id);
+    }
+    return taken;
   }
 
-  /** Whether a task may start as far as its dependencies go, and if not, why. */
+  /** Whether a task may start as far as its dependencies go, and if not, why. Looks at each of them afresh. */
   readiness(facts: Pick<TaskFacts, 'dependencies' | 'runIf'>): Readiness {
     const on: Wait[] = [];
-    let failure: { cause: Cause; dependency: string } | undefined;
-    let success: { cause: Cause; dependency: string } | undefined;
+    let failure: string | undefined;
     for (const dependency of facts.dependencies) {
-      const left = this.unfinished.get(dependency) ?? 0;
-      const bad = this.unsuccessful.get(dependency)?.values().next().value;
-      if (left > 0) on.push({ dependency, why: 'unfinished', left });
-      else if (bad !== undefined) failure ??= { cause: { id: bad, folder: this.folderOf(bad) }, dependency };
-      else if (this.hasSucceeded(dependency))
-        success ??= { cause: { id: dependency, folder: 'succeeded' }, dependency };
-      else on.push({ dependency, why: 'unknown' });
+      const standing = this.families.standingOf(dependency);
+      if (standing === 'unfinished') on.push({ dependency, why: standing, left: this.unfinishedIn(dependency) });
+      if (standing === 'unknown') on.push({ dependency, why: standing });
+      if (standing === 'failed') failure ??= dependency;
     }
-    if (facts.runIf === 'success' && failure !== undefined) return { kind: 'doomed', ...failure };
+    if (facts.runIf === 'success' && failure !== undefined) return this.doom(failure);
     if (on.length > 0) return { kind: 'waiting', on };
-    if (facts.runIf === 'failure' && failure === undefined && success !== undefined)
-      return { kind: 'doomed', ...success };
-    return { kind: 'ready' };
+    const [first] = facts.dependencies;
+    return facts.runIf === 'failure' && failure === undefined && first !== undefined
+      ? this.doom(first)
+      : { kind: 'ready' };
   }
 
   /** Members of the family of `id` that are unfinished, itself included. */
   unfinishedIn(id: string): number {
-    return this.unfinished.get(id) ?? 0;
+    return this.families.unfinishedIn(id);
   }
 
   /** What a task queued and is known here, itself not included, to any depth. */
   descendants(id: string): Iterable<string> {
-    return this.members.get(id) ?? [];
+    return this.families.descendantsOf(id);
   }
 
   /**
-   * The cycle that a task with these facts would close, as `a, b, a`, or undefined. A task waits for the families of
-   * its dependencies, and a family for each of its members; a skipped one too, for it comes back by itself. Depth first
-   * (Tarjan 1972), only where somebody waits for the newcomer or for one it descends from.
+   * Cycles that tasks put since the last call have closed, as `a, b, a`, each beginning with the one that was dropped
+   * last. A task waits for the families of its dependencies, and a family for each of its members; a skipped task too, for
+   * it comes back by itself. Take that task away and ask again: until there are none, the same are looked at again.
    */
-  cycleOf(facts: Pick<TaskFacts, 'id' | 'dependencies' | 'ancestors'>): string[] | undefined {
-    if (facts.dependencies.length === 0 && facts.ancestors.length === 0) return undefined;
-    const own = [facts.id, ...facts.ancestors];
-    const ancestor = facts.dependencies.find((d) => facts.ancestors.includes(d));
-    if (ancestor !== undefined) return [facts.id, ancestor, facts.id];
-    if (!own.some((id) => this.dependents.has(id))) return undefined;
-    const targets = new Set(own);
-    const cameFrom = new Map<string, string>();
-    const stack = [...facts.dependencies];
-    for (const id of stack) cameFrom.set(id, facts.id);
-    for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
-      if (targets.has(id)) return this.pathBack(id, facts.id, cameFrom);
-      const node = this.nodes.get(id);
-      const waits = node !== undefined && (UNFINISHED.has(node.state) || node.state === 'skipped');
-      const dependencies = waits ? node.dependencies : [];
-      for (const next of [dependencies, this.members.get(id) ?? []]) {
-        for (const to of next) {
-          // Whose member the newcomer is now, its own ancestors say.
-          if (cameFrom.has(to) || (to === facts.id && next !== dependencies)) continue;
-          cameFrom.set(to, id);
-          stack.push(to);
-        }
-      }
+  takeCycles(): string[][] {
+    const found = this.suspects.size > FEW ? cyclesFrom(this.suspects, this.edges) : [];
+    if (this.suspects.size <= FEW) for (const id of this.suspects) found.push(...this.cyclesOf(id));
+    const taken = new Set<string>();
+    const cycles: string[][] = [];
+    for (const cycle of found) {
+      const newest = this.newestOf(cycle);
+      if (newest === undefined || cycle.some((id) => taken.has(id))) continue;
+      taken.add(newest);
+      cycles.push(turned(cycle, newest));
     }
-    return undefined;
+    if (cycles.length === 0) this.suspects.clear();
+    return cycles;
   }
 
-  private pathBack(from: string, start: string, cameFrom: ReadonlyMap<string, string>): string[] {
-    const path: string[] = from === start ? [] : [from];
-    for (let at = cameFrom.get(from); at !== undefined && at !== start; at = cameFrom.get(at)) path.unshift(at);
-    return [start, ...path, start];
+  /** At most one. The shortest is told first: by a task that waits for one it descends from. */
+  private cyclesOf(id: string): string[][] {
+    const node = this.nodes.get(id) as Node;
+    const ancestor = node.ancestors.find((root) => node.dependencies.includes(root));
+    const cycle = ancestor === undefined ? cycleThrough(id, this.edges) : [id, ancestor, id];
+    return cycle === undefined ? [] : [cycle];
+  }
+
+  /** The one that closed the cycle. Undefined if it does not lie in pending/: it is looked at again when it comes there. */
+  private newestOf(cycle: readonly string[]): string | undefined {
+    let newest: Node | undefined;
+    for (const id of cycle) {
+      const node = this.nodes.get(id);
+      if (node !== undefined && node.turn > (newest?.turn ?? -1)) newest = node;
+    }
+    return newest?.state === 'pending' ? newest.id : undefined;
+  }
+
+  private readonly edges: Edges = {
+    dependencies: (id) => {
+      const node = this.nodes.get(id);
+      return node !== undefined && waits(node.state) ? node.dependencies : [];
+    },
+    members: (id) => this.families.descendantsOf(id),
+    waiters: (id) => this.waitersOf(id),
+  };
+
+  private *waitersOf(id: string): Generator<string, void> {
+    for (const dependent of this.families.dependentsOf(id)) {
+      const node = this.nodes.get(dependent);
+      if (node !== undefined && waits(node.state)) yield dependent;
+    }
+    yield* this.nodes.get(id)?.ancestors ?? [];
+  }
+
+  /** A cycle is closed by the last of its edges: by one who begins to wait while somebody waits for it already. */
+  private suspect(node: Node, before: NodeState | undefined): void {
+    if (!waits(node.state)) return void this.suspects.delete(node.id);
+    if (before === 'pending' || before === 'running') return;
+    node.turn = ++this.turns;
+    if (node.dependencies.length === 0) return;
+    if ([node.id, ...node.ancestors].some((id) => this.families.hasDependents(id))) this.suspects.add(node.id);
   }
 
   private judge(): void {
@@ -274,12 +325,11 @@ export class JobGraph {
       this.unjudged.delete(id);
       const node = this.nodes.get(id);
       if (node?.state !== 'pending') continue;
-      const readiness = this.readiness(node);
-      delete node.entry;
-      this.doomed.delete(id);
-      if (readiness.kind === 'doomed') this.doomed.set(id, readiness.cause);
-      if (readiness.kind === 'waiting' && readiness.on.some(({ why }) => why === 'unknown')) this.unheard.add(id);
-      if (readiness.kind !== 'ready') continue;
+      node.entry = undefined;
+      const cause = this.causeFor(node);
+      if (cause !== undefined) this.doomed.set(id, this.doom(cause).cause);
+      else this.doomed.delete(id);
+      if (cause !== undefined || node.open > 0) continue;
       node.entry = {
         id,
         priority: node.priority,
@@ -291,13 +341,35 @@ export class JobGraph {
     }
   }
 
+  /** The dependency for which it can never start as things are. */
+  private causeFor({ runIf, open, failed, dependencies }: Node): string | undefined {
+    if (runIf === 'success') return failed?.values().next().value;
+    return runIf === 'failure' && open === 0 && failed === undefined ? dependencies[0] : undefined;
+  }
+
+  private doom(dependency: string): Readiness & { kind: 'doomed' } {
+    const bad = this.families.unsuccessfulIn(dependency);
+    const cause: Cause =
+      bad === undefined ? { id: dependency, folder: 'succeeded' } : { id: bad, folder: this.folderOf(bad) };
+    return { kind: 'doomed', cause, dependency };
+  }
+
+  /** Families tell: one that `id` depends on stands otherwise now. */
+  private hear(id: string, dependency: string, to: Standing, from: Standing | undefined): void {
+    const node = this.nodes.get(id);
+    if (node === undefined) return;
+    if (from !== undefined && isOpen(from)) node.open -= 1;
+    if (isOpen(to)) node.open += 1;
+    if (to === 'failed') (node.failed ??= new Set()).add(dependency);
+    else if (node.failed?.delete(dependency) && node.failed.size === 0) node.failed = undefined;
+    if (node.state === 'pending') this.unjudged.add(id);
+  }
+
   /** Counts a node in its families, and in what its state asks for. */
   private enter(node: Node): void {
     const unfinished = UNFINISHED.has(node.state);
-    for (const root of [node.id, ...node.ancestors]) {
-      if (unfinished) this.unfinished.set(root, (this.unfinished.get(root) ?? 0) + 1);
-      else addTo(this.unsuccessful, root, node.id);
-    }
+    this.families.join(node.id, node.id, unfinished);
+    for (const root of node.ancestors) this.families.join(root, node.id, unfinished);
     if (node.state === 'pending') this.unjudged.add(node.id);
     if (node.state === 'skipped' && node.cause !== undefined) {
       addTo(this.skippedBy, node.cause.id, node.id);
@@ -307,26 +379,24 @@ export class JobGraph {
 
   private leave(node: Node): void {
     const unfinished = UNFINISHED.has(node.state);
-    for (const root of [node.id, ...node.ancestors]) {
-      if (unfinished) decrement(this.unfinished, root);
-      else removeFrom(this.unsuccessful, root, node.id);
-    }
-    delete node.entry;
+    this.families.quit(node.id, node.id, unfinished);
+    for (const root of node.ancestors) this.families.quit(root, node.id, unfinished);
+    node.entry = undefined;
     if (node.cause !== undefined) removeFrom(this.skippedBy, node.cause.id, node.id);
     delete node.cause;
   }
 
   private drop(node: Node): void {
     this.nodes.delete(node.id);
-    for (const dependency of node.dependencies) removeFrom(this.dependents, dependency, node.id);
-    for (const root of node.ancestors) removeFrom(this.members, root, node.id);
+    this.suspects.delete(node.id);
+    for (const dependency of node.dependencies) this.families.removeDependent(dependency, node.id);
+    for (const root of node.ancestors) this.families.removeDescendant(root, node.id);
   }
 
   /** Those whom a change of `node` may concern are to be looked at again. */
-  private tell(node: Node): void {
-    for (const root of [node.id, ...node.ancestors]) {
-      for (const dependent of this.dependents.get(root) ?? []) this.unjudged.add(dependent);
-    }
+  private tell(node: Node, hasSucceeded = false): void {
+    this.families.review(node.id, hasSucceeded);
+    for (const root of node.ancestors) this.families.review(root);
     for (const skipped of this.skippedBy.get(node.id) ?? []) {
       const cause = this.nodes.get(skipped)?.cause;
       if (cause !== undefined && !this.liesIn(cause)) this.revived.add(skipped);
@@ -345,6 +415,23 @@ export class JobGraph {
   }
 }
 
+function isOpen(standing: Standing): boolean {
+  return standing === 'unfinished' || standing === 'unknown';
+}
+
+/** Its dependencies are yet to be met, or will be again: what is skipped comes back by itself. */
+function waits(state: NodeState): boolean {
+  return UNFINISHED.has(state) || state === 'skipped';
+}
+
+function hasSameEdges(a: TaskFacts, b: TaskFacts): boolean {
+  return isSame(a.dependencies, b.dependencies) && isSame(a.ancestors, b.ancestors);
+}
+
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((id, at) => id === b[at]));
+}
+
 function addTo(index: Map<string, Set<string>>, key: string, value: string): void {
   const set = index.get(key);
   if (set === undefined) index.set(key, new Set([value]));
@@ -354,10 +441,4 @@ function addTo(index: Map<string, Set<string>>, key: string, value: string): voi
 function removeFrom(index: Map<string, Set<string>>, key: string, value: string): void {
   const set = index.get(key);
   if (set?.delete(value) && set.size === 0) index.delete(key);
-}
-
-function decrement(counts: Map<string, number>, key: string): void {
-  const left = (counts.get(key) ?? 0) - 1;
-  if (left > 0) counts.set(key, left);
-  else counts.delete(key);
 }

@@ -15,12 +15,53 @@ export function compareQueued(a: Queued, b: Queued): number {
   return b.priority - a.priority || a.queuedAt - b.queuedAt || compareNatural(a.id, b.id);
 }
 
+/** Stale entries beyond so many, and beyond as many as were live, are swept out. */
+const STALE_KEPT = 64;
+
+/** A heap of entries that may go stale unseen: they are dropped when they come first, and when they have become many. */
+export class LiveHeap<T> {
+  private heap: Heap<T>;
+  private limit = STALE_KEPT;
+  private readonly compare: (a: T, b: T) => number;
+  private readonly isLive: (item: T) => boolean;
+
+  constructor(compare: (a: T, b: T) => number, isLive: (item: T) => boolean) {
+    this.compare = compare;
+    this.isLive = isLive;
+    this.heap = new Heap(compare);
+  }
+
+  get size(): number {
+    return this.heap.size;
+  }
+
+  push(item: T): void {
+    this.heap.push(item);
+    if (this.heap.size <= this.limit) return;
+    this.heap = new Heap(this.compare, this.heap.items.filter(this.isLive));
+    this.limit = STALE_KEPT + 2 * this.heap.size;
+  }
+
+  first(): T | undefined {
+    for (let top = this.heap.peek(); top !== undefined; top = this.heap.peek()) {
+      if (this.isLive(top)) return top;
+      this.heap.pop();
+    }
+    return undefined;
+  }
+
+  take(): T | undefined {
+    return this.first() === undefined ? undefined : this.heap.pop();
+  }
+}
+
 /** A binary heap: `push` and `pop` in O(log n). */
 export class Heap<T> {
-  private readonly items: T[] = [];
+  readonly items: T[];
   private readonly compare: (a: T, b: T) => number;
-  constructor(compare: (a: T, b: T) => number) {
+  constructor(compare: (a: T, b: T) => number, items: readonly T[] = []) {
     this.compare = compare;
+    this.items = [...items].sort(compare); // in order, it is a heap
   }
 
   get size(): number {

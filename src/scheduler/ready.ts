@@ -1,7 +1,7 @@
 // The tasks of a job that may start, by kind: tasks of one tier that ask for the same resources. Of a kind only the first
 // is ever looked at, so that a plan costs as much as there are kinds, however many tasks wait; and tasks whose resource
 // is not free stand in nobody's way. Entries that have become stale are dropped when they come first.
-import { compareQueued, Heap, type Queued } from './order.ts';
+import { compareQueued, LiveHeap, type Queued } from './order.ts';
 import type { Request } from './resources.ts';
 import { tierOf } from './starvation.ts';
 
@@ -19,12 +19,11 @@ export class Kind {
   readonly request: Request | undefined;
   /** Milliseconds since 1970: when one of it last started; 0: not known. */
   startedAt = 0;
-  private readonly heap = new Heap<Ready>(compareQueued);
-  private readonly isLive: (entry: Ready) => boolean;
+  private readonly heap: LiveHeap<Ready>;
 
   constructor(request: Request | undefined, isLive: (entry: Ready) => boolean) {
     this.request = request;
-    this.isLive = isLive;
+    this.heap = new LiveHeap(compareQueued, isLive);
   }
 
   push(entry: Ready): void {
@@ -33,18 +32,13 @@ export class Kind {
 
   /** The one that starts first, if there is one. */
   first(): Ready | undefined {
-    for (let top = this.heap.peek(); top !== undefined; top = this.heap.peek()) {
-      if (this.isLive(top)) return top;
-      this.heap.pop();
-    }
-    return undefined;
+    return this.heap.first();
   }
 
   take(now: number): Ready | undefined {
-    const first = this.first();
-    if (first === undefined) return undefined;
-    this.startedAt = now;
-    return this.heap.pop();
+    const first = this.heap.take();
+    if (first !== undefined) this.startedAt = now;
+    return first;
   }
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { compareNatural } from '../../src/protocol/names.ts';
-import { compareQueued, Heap, type Queued } from '../../src/scheduler/order.ts';
+import { compareQueued, Heap, LiveHeap, type Queued } from '../../src/scheduler/order.ts';
 
 /** Ids that have trapped natural orders before: leading zeros, long numbers, words that read as numbers. */
 const part = fc.constantFrom(
@@ -80,4 +80,21 @@ test('a heap gives at any moment the least of what was put in and not yet taken 
       }
     }),
   );
+});
+
+test('entries that go stale anywhere in a heap do not pile up in it', () => {
+  const live = new Set<number>([-1, -2]);
+  const heap = new LiveHeap<number>(
+    (a, b) => a - b,
+    (n) => live.has(n),
+  );
+  heap.push(-1);
+  heap.push(-2);
+  for (let n = 0; n < 10_000; n++) {
+    live.delete(n - 1);
+    live.add(n);
+    heap.push(n);
+    assert.ok(heap.size <= 200, `${heap.size} entries, of which ${live.size} count`);
+  }
+  assert.deepEqual([heap.take(), heap.take(), heap.take(), heap.take()], [-2, -1, 9_999, undefined]);
 });

@@ -1,0 +1,70 @@
+// Brings a job's folders in line with its graph: what closed a cycle is rejected, what can never start is skipped with its
+// cause written first, and what was skipped comes back when its cause has left the folder named. Each is one move that the
+// graph asks for; one that a crash leaves undone is asked for again by the next daemon.
+import { isThere, moveIfFree, remove } from '../host/atomic.ts';
+import { monotonic } from '../host/clock.ts';
+import type { Cause } from '../scheduler/graph.ts';
+import { skip } from '../store/tasks.ts';
+import { relocate } from './intake.ts';
+import type { Job } from './job.ts';
+import { rejectDrop } from './rejections.ts';
+import type { World } from './world.ts';
+
+/** Until nothing is left to do, or `deadline` (monotonic ms): false if it is to be called again. */
+export function reconcile(world: World, job: Job, deadline: number): boolean {
+  if (!job.loaded) return true;
+  if (job.hints.size === 0 && job.dirty.size === 0) breakCycles(world, job); // many drops are searched at one go
+  for (;;) {
+    const revived = job.graph.takeRevived(BATCH);
+    for (const id of revived) bringBack(world, job, id);
+    const doomed = job.graph.takeDoomed(BATCH);
+    for (const [id, cause] of doomed) skipFor(world, job, id, cause);
+    if (revived.length + doomed.length === 0) return true;
+    if (monotonic() > deadline) return false;
+  }
+}
+
+const BATCH = 100;
+
+function breakCycles(world: World, job: Job): void {
+  for (let cycles = job.graph.takeCycles(); cycles.length > 0; cycles = job.graph.takeCycles()) {
+    for (const cycle of cycles) {
+      const [id] = cycle as [string];
+      const path = job.layout.task('pending', id);
+      const reason = `${path}: it would wait for itself: ${cycle.join(' → ')}.\nRemove one of these dependencies.`;
+      rejectDrop(world, job, id, reason);
+      if (job.graph.get(id)?.state !== 'pending') continue;
+      job.graph.forget(id); // it has gone meanwhile: a look finds where
+      job.hint('pending', `${id}.json`);
+    }
+  }
+}
+
+function bringBack(world: World, job: Job, id: string): void {
+  if (moveIfFree(job.layout.task('skipped', id), job.layout.task('pending', id)) === 'moved') {
+    remove(job.layout.reason(id));
+    const reason = 'its cause has changed';
+    world.event({ job: job.name, task: id, event: 'moved', from: 'skipped', to: 'pending', reason, by: 'daemon' });
+  }
+  relocate(world, job, id);
+}
+
+function skipFor(world: World, job: Job, id: string, cause: Cause): void {
+  const what = `${cause.id} is ${cause.folder}`;
+  const hope = cause.folder === 'succeeded' ? 'it to fail' : 'it to succeed';
+  const back = `It comes back by itself when ${cause.id} leaves ${cause.folder}/: spoold retry ${job.name}/${cause.id}`;
+  const text = `cause: ${cause.folder}/${cause.id}.json\n${what}, and ${id} waits for ${hope}.\n${back}\n`;
+  if (skip(job.layout, id, text) !== 'moved')
+    return relocate(world, job, id, isThere(job.layout.task('skipped', id)) ? 'skipped' : undefined);
+  job.graph.move(id, 'skipped', cause);
+  job.summaryDue = true;
+  world.event({
+    job: job.name,
+    task: id,
+    event: 'moved',
+    from: 'pending',
+    to: 'skipped',
+    reason: what,
+    by: 'daemon',
+  });
+}
