@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { describeMachine, type Machine, machineOf } from './machine.ts';
 import { findPeers } from './peers.ts';
+import { progress } from './progress.ts';
 import { Bench, type Row } from './row.ts';
 import { chain } from './rows/chain.ts';
 import { cli } from './rows/cli.ts';
@@ -94,20 +95,9 @@ function parsed() {
   }
 }
 
-/** Says what is going on, where somebody looks. */
-function progress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns ?? 80) - 1)}`);
-}
-
 async function measure({ rows, rounds, quick, on }: Options): Promise<Report> {
   const peers = findPeers();
-  const scratch = new Scratch(on);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      scratch.remove();
-      process.exit(signal === 'SIGINT' ? 130 : 143);
-    });
-  }
+  const scratch = Scratch.untilInterrupted(on);
   try {
     const machine = machineOf(scratch.root, peers);
     const lines: Judged[] = [];

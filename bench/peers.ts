@@ -1,5 +1,5 @@
 // The other programs, as far as they are on PATH: how each is told to run N × `true` at two slots, in the way its users do
-// it, with servers of its own in a fresh folder. What a client costs per submission counts, as dropping files does for us.
+// it, with servers of its own in a fresh folder. What a client costs per submission counts, as writing files does for us.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,8 +10,15 @@ export interface Peer {
   name: string;
   program: string;
   version: string;
-  /** Makes it ready in a fresh folder, its server running; gives what runs so many tasks to their end. */
-  ready(scratch: Scratch): Promise<(tasks: number) => Promise<void>>;
+  /** Makes it ready in a fresh folder, its server running. */
+  ready(scratch: Scratch): Promise<Ready>;
+}
+
+export interface Ready {
+  /** Runs so many tasks to their end. */
+  run(tasks: number): Promise<void>;
+  /** Has the server forget them, after the clock has stopped. */
+  tidy?(): Promise<void>;
 }
 
 /** Runs a shell script; fails if it does. */
@@ -32,7 +39,7 @@ const xargs: Known = {
   name: 'xargs -P2 -n1',
   program: 'xargs',
   ask: ['--version'],
-  ready: async () => (tasks) => shell(`seq ${tasks} | xargs -P2 -n1 true`),
+  ready: async () => ({ run: (tasks) => shell(`seq ${tasks} | xargs -P2 -n1 true`) }),
 };
 
 /** A task-spooler server of the bench's own. Gives the environment in which `tsp` speaks to it. */
@@ -55,7 +62,7 @@ const taskSpooler: Known = {
   ask: ['-V'],
   ready: async (scratch) => {
     const env = taskSpoolerServer(scratch);
-    return (tasks) => shell(`${submitToTaskSpooler(tasks)}; ${WAIT_FOR_TASK_SPOOLER}`, env);
+    return { run: (tasks) => shell(`${submitToTaskSpooler(tasks)}; ${WAIT_FOR_TASK_SPOOLER}`, env) };
   },
 };
 
@@ -64,10 +71,10 @@ const nq: Known = {
   name: 'nq',
   program: 'nq',
   ask: [],
-  ready: async (scratch) => (tasks) => {
-    const half = (folder: string): string =>
-      `(export NQDIR=${folder}; ${repeat(Math.ceil(tasks / 2), 'nq true >/dev/null')}; nq -w)`;
-    return shell(`${half(scratch.folder('nq'))} & ${half(scratch.folder('nq'))}; wait`);
+  ready: async (scratch) => {
+    const half = (tasks: number): string =>
+      `(export NQDIR=${scratch.folder('nq')}; ${repeat(tasks, 'nq true >/dev/null')}; nq -w)`;
+    return { run: (tasks) => shell(`${half(Math.floor(tasks / 2))} & ${half(Math.ceil(tasks / 2))}; wait`) };
   },
 };
 
@@ -77,7 +84,7 @@ const gnuParallel: Known = {
   ask: ['--version'],
   ready: async (scratch) => {
     const env = { ...process.env, PARALLEL_HOME: scratch.folder('parallel') };
-    return (tasks) => shell(`seq ${tasks} | parallel -j2 true`, env);
+    return { run: (tasks) => shell(`seq ${tasks} | parallel -j2 true`, env) };
   },
 };
 
@@ -99,7 +106,10 @@ const pueue: Known = {
     const client = `pueue -c ${config}`;
     await until(() => spawnSync('pueue', ['-c', config, 'status'], { stdio: 'ignore' }).status === 0, 50);
     await shell(`${client} parallel 2`);
-    return (tasks) => shell(`${repeat(tasks, `${client} add -- true`)}; ${client} wait --quiet; ${client} clean`);
+    return {
+      run: (tasks) => shell(`${repeat(tasks, `${client} add -- true`)}; ${client} wait --quiet`),
+      tidy: () => shell(`${client} clean`),
+    };
   },
 };
 

@@ -98,6 +98,15 @@ export class Place {
     };
   }
 
+  /** Drops tasks one by one in the careful way: each is written aside, then renamed. */
+  drop(job: string, ids: readonly string[], taskOf: (index: number) => Task): void {
+    ids.forEach((id, i) => {
+      const draft = this.at(job, 'pending', `.${id}`);
+      writeFileSync(draft, JSON.stringify(taskOf(i)));
+      renameSync(draft, this.at(job, 'pending', `${id}.json`));
+    });
+  }
+
   /** Shows a file in pending/ by one rename. */
   dropFile(job: string, path: string, name: string): void {
     renameSync(path, this.at(job, 'pending', name));
@@ -184,7 +193,7 @@ export class Place {
     const job = 'model';
     this.makeJob(job);
     this.start();
-    this.draft(job, ['model'], () => TRUE)();
+    this.drop(job, ['model'], () => TRUE);
     await this.finished(job, ['model']);
     this.stop();
     return { job, model: 'model' };

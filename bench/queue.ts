@@ -1,6 +1,5 @@
 // A job in which more or less lies about while some tasks are run: what does the rest cost them? The job is paused between
 // rounds; a round drops its tasks ahead of all others, lets the job go on, and ends when its own tasks have finished.
-import { rmSync } from 'node:fs';
 import { seconds } from './clock.ts';
 import { GATED, Place, TRUE } from './place.ts';
 import { cpuMs } from './processes.ts';
@@ -22,10 +21,13 @@ export interface Cost {
 }
 
 export class Queue {
+  /** The daemon's time on a core to start and to take in all that was there, in ms. */
+  readonly startCpu: number;
   private readonly place: Place;
 
-  private constructor(place: Place) {
+  private constructor(place: Place, startCpu: number) {
     this.place = place;
+    this.startCpu = startCpu;
   }
 
   /** A served job with all that in it, known to the daemon. */
@@ -35,16 +37,10 @@ export class Queue {
     place.makeJob(JOB);
     place.pauseJob(JOB);
     place.fillFinished(JOB, place.ids(finished, 'finished'), model);
-    place.fillPending(JOB, place.ids(waiting, 'waiting'), (i) =>
-      i % 2 === 0 ? GATED : { ...TRUE, priority: 'best_effort' },
-    );
-    place.start();
+    place.fillPending(JOB, place.ids(waiting, 'waiting'), (i) => (i % 2 === 0 ? GATED : TRUE));
+    const pid = place.start();
     await place.settled();
-    return new Queue(place);
-  }
-
-  get pid(): number {
-    return this.place.pid;
+    return new Queue(place, cpuMs(pid));
   }
 
   /** Runs so many tasks through it. */
@@ -62,11 +58,5 @@ export class Queue {
     place.pauseJob(JOB);
     await place.settled();
     return { wall: time / tasks, daemonCpu: cpu / tasks };
-  }
-
-  /** Stops it and gives its disk back, for who makes many. */
-  end(): void {
-    this.place.stop();
-    rmSync(this.place.root, { recursive: true, force: true });
   }
 }

@@ -86,7 +86,7 @@ export class Bench {
     return figures;
   }
 
-  /** One contender alone, warmed up if asked for. */
+  /** One alone, from its first round. */
   async repeated(name: string, run: (round: number) => Promise<number> | number): Promise<number[]> {
     const figures: number[] = [];
     for (let round = 1; round <= this.rounds; round++) {

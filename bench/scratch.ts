@@ -13,6 +13,21 @@ export class Scratch {
     this.root = realpathSync(mkdtempSync(join(resolve(on), 'spoold-bench-')));
   }
 
+  /** One that is removed too when this process is told to end. */
+  static untilInterrupted(on: string): Scratch {
+    const scratch = new Scratch(on);
+    for (const [signal, status] of [
+      ['SIGINT', 130],
+      ['SIGTERM', 143],
+    ] as const) {
+      process.on(signal, () => {
+        scratch.remove();
+        process.exit(status);
+      });
+    }
+    return scratch;
+  }
+
   /** A new folder. */
   folder(name: string): string {
     this.count += 1;

@@ -3,7 +3,7 @@
 import { seconds } from '../clock.ts';
 import { median, ratios } from '../measure.ts';
 import { shell } from '../peers.ts';
-import { Place } from '../place.ts';
+import { Place, type Task } from '../place.ts';
 import type { Line, Row } from '../row.ts';
 
 const JOB = 'bench';
@@ -20,12 +20,12 @@ export const chain: Row = {
       name: 'spoold',
       run: () => {
         const ids = place.ids(tasks);
-        const drop = place.draft(JOB, ids, (i) => ({
+        const taskOf = (i: number): Task => ({
           command: ['sh', '-c', 'true'],
           dependencies: ids.slice(Math.max(0, i - 1), i),
-        }));
+        });
         return seconds(async () => {
-          drop();
+          place.drop(JOB, ids, taskOf);
           await place.finished(JOB, ids, 2);
         });
       },

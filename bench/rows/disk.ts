@@ -19,7 +19,7 @@ export const disk: Row = {
       const before = usedKB(place.root);
       place.start();
       const ids = place.ids(tasks);
-      place.draft(JOB, ids, () => TRUE)();
+      place.drop(JOB, ids, () => TRUE);
       await place.finished(JOB, ids);
       await place.settled();
       place.stop();

@@ -1,4 +1,4 @@
-// Flat in jobs: the same tasks over many jobs, dropped into one after the other by turns, and all in one. The jobs are
+// Flat in jobs: the same tasks over many jobs, dropped into one after the other, and all in one. The jobs are
 // there before. Both directories allow two tasks at a time in all.
 import { seconds } from '../clock.ts';
 import { median, ratios } from '../measure.ts';
@@ -37,12 +37,9 @@ export const jobs: Row = {
 
 /** Drops so many into each job; gives the seconds until all have finished. */
 function through(place: Place, names: readonly string[], each: number): Promise<number> {
-  const drops = names.map((job) => {
-    const ids = place.ids(each);
-    return { job, ids, drop: place.draft(job, ids, () => TRUE) };
-  });
+  const drops = names.map((job) => ({ job, ids: place.ids(each) }));
   return seconds(async () => {
-    for (const { drop } of drops) drop();
+    for (const { job, ids } of drops) place.drop(job, ids, () => TRUE);
     for (const { job, ids } of drops.toReversed()) await place.finished(job, ids);
   });
 }

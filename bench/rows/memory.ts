@@ -55,7 +55,7 @@ async function ofRunning(bench: Bench): Promise<number[]> {
     place.start({ BENCH_PLACE: place.root });
     await place.settled();
     const before = ours();
-    place.draft(JOB, place.ids(slots), () => ({ command: ['sleep', '10000'] }))();
+    place.drop(JOB, place.ids(slots), () => ({ command: ['sleep', '10000'] }));
     await until(() => sleeping() === slots, 100);
     await place.settled();
     const added = (ours() - before) / slots;
