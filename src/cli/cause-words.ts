@@ -203,10 +203,15 @@ function familyWords({ why: on, left = 0, queued = [] }: Cause & { cause: 'depen
   return `has ${on.state === 'succeeded' ? 'succeeded' : 'ended'} itself, but not yet ${left === 1 ? 'a task' : `${left} tasks`} that it queued: ${members.join(', ')}${more}`;
 }
 
-function slotWords({ place, limit, said_by, holders }: Cause & { cause: 'slots' }, telling: Telling): string {
+function slotWords(
+  { place, limit, said_by, held_back, holders }: Cause & { cause: 'slots' },
+  telling: Telling,
+): string {
   const who = holdersWords(holders, place === 'job', telling);
-  if (place === 'everything')
-    return `waits for its turn: at most ${count(limit, 'task')} may run at a time over all jobs, and ${limit === 1 ? 'that is' : 'these are'} now ${who}`;
+  if (place === 'everything') {
+    const why = held_back === null ? '' : ` (${held_back})`;
+    return `waits for its turn: at most ${count(limit, 'task')} may run at a time over all jobs${why}, and ${limit === 1 ? 'that is' : 'these are'} now ${who}`;
+  }
   const rule = limit === 1 ? 'one task at a time' : `at most ${count(limit, 'task')} at a time`;
   const source = said_by === 'default' ? 'as a job does whose job.json does not say otherwise' : `as ${said_by} says`;
   return `waits for its turn: its job runs ${rule}, ${source}, and now ${limit === 1 ? 'that is' : 'these are'} ${who}`;

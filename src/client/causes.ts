@@ -51,8 +51,8 @@ export type Cause =
   | { cause: 'not_before'; until: string }
   /** It waits for this task with all that it queued. `left`: those it queued that have not ended; some of them by name. */
   | { cause: 'dependency'; run_if: RunIf; why: Why; left?: number; queued?: Why[] }
-  /** `said_by`: where the limit comes from. */
-  | { cause: 'slots'; place: Where; limit: number; said_by: string; holders: Holder[] }
+  /** `said_by`: where the limit comes from; `held_back`: why it is less now, with `max_parallel: auto`. */
+  | { cause: 'slots'; place: Where; limit: number; said_by: string; held_back: string | null; holders: Holder[] }
   /** Of a resource less is free than it asks for; amounts as people write them. `total` 0: there is none. */
   | {
       cause: 'resource';

@@ -26,7 +26,7 @@ export function fullSlots(layout: Layout, name: string, daemon: DaemonState): Ca
   const inJob = claimsIn(job);
   if (own !== undefined && inJob.length >= own.limit) {
     const holders = inJob.slice(0, MOST_HOLDERS).flatMap((id) => holderOf(name, job, id));
-    return [{ cause: 'slots', place: 'job', limit: own.limit, said_by: own.saidBy, holders }];
+    return [{ cause: 'slots', place: 'job', limit: own.limit, said_by: own.saidBy, held_back: null, holders }];
   }
   const all = globalLimit(layout, daemon);
   const everywhere = jobNames(layout).flatMap((other) =>
@@ -36,7 +36,9 @@ export function fullSlots(layout: Layout, name: string, daemon: DaemonState): Ca
   const holders = everywhere
     .slice(0, MOST_HOLDERS)
     .flatMap(({ name: other, job: its, id }) => holderOf(other, its, id));
-  return [{ cause: 'slots', place: 'everything', limit: all.limit, said_by: all.saidBy, holders }];
+  return [
+    { cause: 'slots', place: 'everything', limit: all.limit, said_by: all.saidBy, held_back: all.heldBack, holders },
+  ];
 }
 
 function jobLimit(job: JobLayout): Limit | undefined {
@@ -48,11 +50,12 @@ function jobLimit(job: JobLayout): Limit | undefined {
   return said === 'none' ? undefined : { limit: 1, saidBy: 'default' };
 }
 
-function globalLimit(layout: Layout, daemon: DaemonState): Limit {
+function globalLimit(layout: Layout, daemon: DaemonState): Limit & { heldBack: string | null } {
   const parallel = readParallel(layout.parallel);
-  if (typeof parallel === 'number') return { limit: parallel, saidBy: layout.parallel };
+  if (typeof parallel === 'number') return { limit: parallel, saidBy: layout.parallel, heldBack: null };
   const inForce = daemon.kind === 'stopped' ? undefined : daemon.record.max_parallel;
-  return { limit: inForce ?? availableParallelism(), saidBy: layout.config };
+  const heldBack = daemon.record?.held_back ?? null;
+  return { limit: inForce ?? availableParallelism(), saidBy: layout.config, heldBack };
 }
 
 /** Tasks of a job whose attempt is not over. */

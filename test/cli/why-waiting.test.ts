@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { Place } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
@@ -272,6 +272,28 @@ describe('why nothing starts', { concurrency: true }, () => {
       pretendDaemon(place, { stopping: 'drain' });
       assert.match(await ask(place, 'j/x'), /the daemon stops as soon as what runs has ended, and starts nothing new/);
       rmSync(place.at('daemon.json'));
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('slots that are kept free to spare the host', async () => {
+    const place = quietPlace();
+    try {
+      const job = place.job('j').drop('x', sleep);
+      place.job('other').drop('a', sleep);
+      mkdirSync(place.job('other').path('running'), { recursive: true });
+      mkdirSync(place.job('other').runDir('a'), { recursive: true });
+      symlinkSync('../runs/a.1', place.job('other').path('running', 'a.run'));
+      const held_back = '1 of 2 slots are used, to spare the host: its load is 9 on 2 cores';
+      pretendDaemon(place, { max_parallel: 1, held_back });
+      assert.match(
+        await ask(place, 'j/x'),
+        /at most 1 task may run at a time over all jobs \(1 of 2 slots are used, to spare the host: its load is 9 on 2 cores\), and that is now other\/a/,
+      );
+      rmSync(place.at('daemon.json'));
+      rmSync(place.job('other').path('running', 'a.run'));
+      assert.ok(job.isIn('pending', 'x'));
     } finally {
       await place.close();
     }
