@@ -200,6 +200,9 @@ function familyWords({ why: on, left = 0, queued = [] }: Cause & { cause: 'depen
   const more = left > members.length ? ` and ${left - members.length} more` : '';
   if (left === 0)
     return `${queued[0]?.task}, which it queued, ${queued[0] === undefined ? '' : brief(queued[0], telling)}`;
+  const [itself] = on.causes;
+  if (itself?.cause === 'for_each')
+    return `stands for ${count(itself.tasks, 'task')} that for_each made, and not yet ended: ${members.join(', ')}${more}`;
   return `has ${on.state === 'succeeded' ? 'succeeded' : 'ended'} itself, but not yet ${left === 1 ? 'a task' : `${left} tasks`} that it queued: ${members.join(', ')}${more}`;
 }
 

@@ -92,6 +92,22 @@ describe('why a task waits', { concurrency: true }, () => {
     assert.match(text, /Next: spoold logs .*-f family\/part/);
   });
 
+  it('for the tasks that for_each made', async () => {
+    writeFileSync(
+      place.aside('each.yaml'),
+      'tasks:\n  part: {for_each: [1, 2, 3], shell: "sleep 1000"}\n  merge: {dependencies: [part], shell: "true"}\n',
+    );
+    assert.equal((await place.spoold('submit', place.aside('each.yaml'))).status, 0);
+    await place.job('each').comesTo('running', 'part.1');
+    const text = await ask(place, 'each/merge');
+    assert.match(text, /waits for part, which stands for 3 tasks that for_each made, and not yet ended: part\.1 \(/);
+    assert.match(text, /Next: spoold logs .*-f each\/part\.\d/);
+    assert.match(
+      await ask(place, 'each/part'),
+      /each\/part stands for the 3 tasks that for_each made, and is not run itself/,
+    );
+  });
+
   it('to see whether something fails, and for its end', async () => {
     const job = place.job('ends').make({ max_parallel: 5 });
     job.drop('a', sleep).drop('clean', { command: ['true'], dependencies: ['a'], run_if: 'always' });
