@@ -110,9 +110,14 @@ export class Ground {
 
   /** Kills one of them by SIGKILL; false if there is none to be killed now. */
   kill(victim: Victim, random: () => number): boolean {
-    const targets = victim === 'daemon' ? [this.daemon] : victim === 'launcher' ? [this.launcher()] : this.runners();
-    const target = targets[Math.floor(random() * targets.length)];
+    const target = this.target(victim, random);
     return target !== undefined && signalProcess(target, 'SIGKILL');
+  }
+
+  /** One of them that is there now. */
+  target(victim: Victim, random: () => number): Target | undefined {
+    const targets = victim === 'daemon' ? [this.daemon] : victim === 'launcher' ? [this.launcher()] : this.runners();
+    return targets[Math.floor(random() * targets.length)];
   }
 
   private launcher(): Target | undefined {

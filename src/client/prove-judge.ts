@@ -2,7 +2,6 @@
 // one folder that is final; no attempt began twice, or while an earlier one lived; whatever ran again has a result that
 // says why it was to.
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { unless } from '../errors.ts';
 import { isThere, namesIn } from '../host/atomic.ts';
 import type { JobLayout } from '../protocol/layout.ts';
@@ -56,7 +55,7 @@ export function judgeJob(
     const children = childrenOf(task);
     // Children are promised by an attempt that succeeded; one that was cut off may have dropped one, or none.
     const dropped = isThere(job.task('succeeded', task.id)) ? children : children.filter((id) => hasRun(job, id));
-    all.push(...dropped.map((id): Accepted => ({ id, kind: 'child', dependencies: [] })));
+    all.push(...dropped.map((id): Accepted => ({ ...task, id, kind: 'child', dependencies: [] })));
   }
   for (const task of all) judgeTask(`${name}/${task.id}`, job, task, account.get(`${name}/${task.id}`) ?? [], findings);
   for (const left of namesIn(job.folder('running'))) findings.lost.push(`${name}: running/${left} is left`);
@@ -74,6 +73,7 @@ function judgeTask(name: string, job: JobLayout, task: Accepted, lines: readonly
     findings.lost.push(`${name} is in ${folders.length === 0 ? 'no folder' : folders.join(' and ')}`);
   const results = new Map(runsOf(job, task.id).map((run) => [run.attempt, readResult(run.layout)]));
   judgeOverlaps(name, lines, findings);
+  if (task.byHand) return;
   judgeReruns(name, lines, results, findings);
   if (folders.length === 1) judgeEnd(name, job, task, state as State, lines, results, findings);
 }
@@ -133,6 +133,5 @@ function judgeEnd(
     if (!lostInARow && !asItShould) reruns.push(`${name} failed: ${last?.message ?? 'no result says why'}`);
   } else if (state === 'skipped') {
     if (!isThere(job.reason(name.slice(name.indexOf('/') + 1)))) reruns.push(`${name} was skipped, without a reason`);
-  } else if (last?.outcome !== 'cancelled' && !isThere(join(job.root, 'cancelled-by-hand')))
-    reruns.push(`${name} was ${state}, and nobody asked for it`);
+  } else if (last?.outcome !== 'cancelled') reruns.push(`${name} was ${state}, and nobody asked for it`);
 }

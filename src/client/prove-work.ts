@@ -10,6 +10,8 @@ export interface Accepted {
   id: string;
   kind: Kind;
   dependencies: readonly string[];
+  /** Somebody moved it: where it ends and how often it ran is then that person's doing. */
+  byHand?: boolean;
 }
 
 /**
@@ -49,8 +51,13 @@ export function childrenOf({ id, kind }: Accepted): string[] {
   return kind === 'parent' ? [`${id}-1`, `${id}-2`] : [];
 }
 
-/** `count` tasks, some of which wait for earlier ones. `ground`: the folder that holds the account. */
-export function makeWork(count: number, ground: string, random: () => number): { files: JobFiles; tasks: Accepted[] } {
+/** `count` tasks, some of which wait for earlier ones. `ground`: the folder that holds the account. `prefix`: of their ids. */
+export function makeWork(
+  count: number,
+  ground: string,
+  random: () => number,
+  prefix = '',
+): { files: JobFiles; tasks: Accepted[] } {
   const tasks: Accepted[] = [];
   const files = new Map<string, Raw>();
   for (let n = 0; n < count; n++) {
@@ -61,7 +68,7 @@ export function makeWork(count: number, ground: string, random: () => number): {
     const dependencies = [...new Set(wanted)].flatMap((at) =>
       tasks[at]?.kind === 'slow' ? [] : (tasks[at]?.id ?? []),
     );
-    const id = `${kind}${n}`;
+    const id = `${prefix}${kind}${n}`;
     tasks.push({ id, kind, dependencies });
     files.set(id, { ...keysOf(kind, ground, random), dependencies });
   }

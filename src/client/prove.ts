@@ -67,7 +67,7 @@ const MOST_BETWEEN = 24;
 const LINE_BYTES = 24;
 
 /** Waits until the account has grown by what about `tasks` tasks write, or until nothing has moved for a while. */
-async function someWork(ground: Ground, tasks: number): Promise<void> {
+export async function someWork(ground: Ground, tasks: number): Promise<void> {
   const until = ground.accountBytes + tasks * 2 * LINE_BYTES;
   for (let n = 0; n < 50 && ground.accountBytes < until; n++) await pause(10);
 }
@@ -90,7 +90,11 @@ export async function strike(ground: Ground, random: () => number): Promise<Vict
   const victim = chance < 0.4 ? 'daemon' : chance < 0.6 ? 'launcher' : 'runner';
   if (patient > 0.33) await ground.serving();
   else ground.start();
-  return ground.kill(victim, random) ? victim : undefined;
+  for (let n = 0; n < 30; n++) {
+    if (ground.kill(victim, random)) return victim;
+    await pause(10); // nothing runs at this moment
+  }
+  return undefined;
 }
 
 /** Waits until the jobs are at rest, judges them, and forgets those in which nothing contradicts; gives how many tasks there were. */

@@ -10,6 +10,9 @@ import { leaveAlone, rejectDrop } from './rejections.ts';
 import type { Job } from './job.ts';
 import type { World } from './world.ts';
 
+/** Each takes memory and descriptors. */
+const MOST_WORKERS = 2;
+
 export interface SpreadOrder {
   path: string;
   /** What it is renamed to before it is spread. */
@@ -31,6 +34,7 @@ export function takeBundle(world: World, job: Job, name: string): void {
   const folder = job.layout.folder('pending');
   const path = join(folder, name);
   if (world.bundles.has(path)) return;
+  if (world.spreading.size >= MOST_WORKERS) return void world.waitsToSpread.add(job);
   const taken = name.startsWith('.bundle-') ? path : join(folder, unfinishedName(`bundle-${taskIdOf(name)}`));
   const order: SpreadOrder = {
     path,
@@ -41,10 +45,14 @@ export function takeBundle(world: World, job: Job, name: string): void {
   };
   const worker = new Worker(new URL('./spread-worker.js', import.meta.url), { workerData: order });
   world.bundles.add(path).add(taken);
+  world.spreading.add(path);
   let isOver = false;
   const over = (answer: SpreadAnswer): void => {
     if (isOver) return;
     isOver = true;
+    world.spreading.delete(path);
+    for (const waiting of world.waitsToSpread) waiting.soil('pending');
+    world.waitsToSpread.clear();
     if (path !== taken) world.bundles.delete(path);
     if (job.isGone) return void world.bundles.delete(taken);
     try {
@@ -58,8 +66,14 @@ export function takeBundle(world: World, job: Job, name: string): void {
     else job.soil('pending');
   };
   worker.once('message', over);
-  worker.once('error', (error) => over({ kind: 'refused', reason: `${path}: ${error.message}` }));
+  worker.once('error', (error) => over(answerTo(error, path)));
   worker.once('exit', () => over({ kind: 'missing' }));
+}
+
+/** What ends a worker before it could say anything is trouble of this host, unless the array took all its memory. */
+function answerTo(error: Error, path: string): SpreadAnswer {
+  if (errnoOf(error) !== 'ERR_WORKER_OUT_OF_MEMORY') return { kind: 'failed', reason: `${path}: ${error.message}` };
+  return { kind: 'refused', reason: `${path}: it takes more memory than there is to be read. Make several of it.` };
 }
 
 /** The next full look finds what is left of it. */

@@ -1,5 +1,6 @@
 // A task file's text → the facts that the graph keeps, or why it is no task, in words. Reads, and moves nothing.
 import { isThere } from '../host/atomic.ts';
+import { wallClock } from '../host/clock.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
 import type { State } from '../protocol/states.ts';
 import { mergeDefaults, parseTask, type Problem, type Raw, type TaskSpec } from '../protocol/task.ts';
@@ -89,7 +90,10 @@ function retryDue(job: Job, id: string, spec: TaskSpec): number {
   if (spec.retry.max === 0 || spec.retry.delay === 0) return 0;
   const last = runsOf(job.layout, id).findLast((run) => readResult(run.layout) !== undefined);
   const result = last && readResult(last.layout);
-  return result?.to === 'pending' && result.retry_at ? Date.parse(result.retry_at) : 0;
+  if (result?.to !== 'pending' || !result.retry_at) return 0;
+  const due = Date.parse(result.retry_at);
+  // Never longer than the delay that was meant: the clock may have been set back since.
+  return Math.min(due, wallClock() + Math.max(0, due - Date.parse(result.finished_at)));
 }
 
 /** The facts of the task file that lies there; undefined if it does not read. */

@@ -23,12 +23,15 @@ import type { World } from './world.ts';
 const SLICE_MS = 25;
 /** What a start cannot do anything about: nothing new is started until the next look. */
 const EXHAUSTED: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EMFILE', 'ENFILE']);
+/** What the wall clock is corrected by in small is no step, in ms. */
+const CLOCK_STEP_MS = 500;
 /** What failed for trouble with the disk is tried again after this, in ms. */
 const TROUBLE_AGAIN_MS = 1_000;
 
 /** One turn. Gives the monotonic ms until which nothing is to be done unless a hint comes. */
 export function tick(world: World): number {
   world.forgetProcesses();
+  noticeClockStep(world);
   if (world.wake.topChanged) spared(world, 'the folder of jobs', () => readTop(world));
   if (world.wake.takePoll()) lookAround(world);
   let allDone = takeEverythingIn(world);
@@ -39,6 +42,18 @@ export function tick(world: World): number {
   startWhatMay(world);
   flush(world);
   return allDone ? nextDue(world) : 0;
+}
+
+/** The wall clock was set back: delays that were counted by it are counted anew from their results. */
+function noticeClockStep(world: World): void {
+  const offset = wallClock() - monotonic();
+  const wasSetBack = offset < world.clockOffset - CLOCK_STEP_MS;
+  world.clockOffset = offset;
+  if (!wasSetBack) return;
+  for (const job of world.jobs.values()) {
+    for (const node of job.graph.all())
+      if (node.state === 'pending' && node.notBefore > 0) job.hint('pending', `${node.id}.json`);
+  }
 }
 
 /** Those that hints have named, and those whose time has come. */

@@ -64,6 +64,9 @@ export class World {
   readonly dues = new Map<Job, number>();
   /** Bundles being spread, by path. */
   readonly bundles = new Set<string>();
+  /** Those that a worker reads now, and jobs that have more of them. */
+  readonly spreading = new Set<string>();
+  readonly waitsToSpread = new Set<Job>();
   /** Environment that commands inherit. */
   readonly inherited: Readonly<Record<string, string>>;
   /** umask of tasks: the one the daemon was started with. */
@@ -91,6 +94,8 @@ export class World {
   paused = false;
   parallel: number | undefined;
   stopping: StopMode | undefined;
+  /** Wall clock less monotonic clock at the last turn: a step shows in it. */
+  clockOffset = Number.NEGATIVE_INFINITY;
   /** Attempts whose runner cannot be judged (other host or container) are given this long, in monotonic ms. */
   unknownIsDeadAt = 0;
   /** Something was moved since the last group sync began. */

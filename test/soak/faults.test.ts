@@ -1,0 +1,40 @@
+// Single faults of the soak, each with what it once cost.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Place } from '../helpers/place.ts';
+import { scratch } from '../helpers/scratch.ts';
+import { waitUntil } from '../helpers/wait-until.ts';
+
+test('a retry whose delay began before the clock was set back by a day comes when the delay is over', async (t) => {
+  const clock = join(scratch(t), 'clock');
+  const place = new Place({
+    env: { NODE_OPTIONS: `--import ${new URL('./moved-clock.js', import.meta.url).href}`, SOAK_CLOCK: clock },
+  });
+  t.after(() => place.close());
+  await place.start();
+  const job = place.job('etl').make({ max_parallel: 2 });
+  job.drop('x', { shell: `[ "$SPOOLD_ATTEMPT" -gt 1 ]`, retry: { max: 1, delay: '3s' } });
+  job.drop('later', { shell: `[ "$SPOOLD_ATTEMPT" -gt 1 ]`, retry: { max: 1, delay: '3s' } });
+  await waitUntil('both have failed once', () => job.hasResult('x') && job.hasResult('later'));
+  writeFileSync(clock, String(-86_400_000));
+  await job.comesTo('succeeded', 'x', 60_000);
+  await job.comesTo('succeeded', 'later', 60_000);
+  assert.equal(job.result('x', 1).to, 'pending');
+});
+
+const canLimit = spawnSync('prlimit', ['--nofile=64:', 'true']).status === 0;
+
+test('arrays dropped while there are hardly any descriptors wait, and none is rejected', {
+  skip: !canLimit,
+}, async (t) => {
+  const place = new Place({ under: ['prlimit', '--nofile=48:'], config: 'poll_interval: 200ms\nmax_parallel: 4\n' });
+  t.after(() => place.close());
+  await place.start();
+  const job = place.job('etl').make({ max_parallel: 4 });
+  for (let n = 0; n < 12; n++) job.drop(`a${n}`, JSON.stringify([{ id: `t${n}`, command: 'true' }]));
+  for (let n = 0; n < 12; n++) await job.comesTo('succeeded', `t${n}`, 60_000);
+  assert.deepEqual(job.names('rejected'), []);
+});
