@@ -194,7 +194,9 @@ function nextOf({ place, jobs, running, failed, rejected, damagedJobs }: Overvie
     const look = failure.attempt === undefined ? '' : `spoold logs${dir} ${address}, then: `;
     return `${look}spoold retry${dir} ${address}`;
   }
-  return run === undefined ? undefined : `spoold logs${dir} -f ${run.job}/${run.id}`;
+  if (run !== undefined) return `spoold logs${dir} -f ${run.job}/${run.id}`;
+  const waiting = jobs.find(({ state }) => state === 'waiting');
+  return waiting === undefined ? undefined : `spoold why${dir} ${waiting.name}`;
 }
 
 // ── A job ─────────────────────────────────────────────────────────────────────────────────────────────────────────
