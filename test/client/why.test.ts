@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { jobWhyText } from '../../src/cli/why-job-text.ts';
+import { taskWhyText } from '../../src/cli/why-text.ts';
 import { rootOf } from '../../src/client/chain.ts';
+import { whyJob } from '../../src/client/why-job.ts';
 import { whyTask } from '../../src/client/why.ts';
 import { Layout } from '../../src/protocol/layout.ts';
 import { quietPlace } from '../cli/quiet-place.ts';
-import type { Place } from '../helpers/place.ts';
+import { Place } from '../helpers/place.ts';
+import { projectRoot } from '../protocol/root.ts';
 
 const MANY = 3_000;
 
@@ -89,4 +95,32 @@ describe('what why reads', () => {
       await place.close();
     }
   });
+});
+
+describe('why, of what each crash leaves', { concurrency: 4 }, () => {
+  const states = join(projectRoot(), 'fixtures', 'states');
+  for (const script of fs.readdirSync(states).filter((name) => name !== 'lib.sh')) {
+    it(`${script}: has a sentence for each task`, async () => {
+      const place = new Place();
+      try {
+        assert.equal(spawnSync('sh', [join(states, script), place.dir]).status, 0);
+        const layout = new Layout(place.dir);
+        const ids = fs.readdirSync(place.at('jobs', 'demo'), { recursive: true, encoding: 'utf8' }).flatMap((name) => {
+          const id = /^(pending|running|succeeded|failed|cancelled|skipped|rejected)\/([^./][^/]*)\.json$/.exec(
+            name,
+          )?.[2];
+          return id === undefined ? [] : [id];
+        });
+        const show = { now: Date.now(), width: 80, dir: '' };
+        for (const id of new Set(ids)) {
+          const [first = ''] = taskWhyText(whyTask(layout, 'demo', id, 5), show);
+          assert.match(first, new RegExp(`^demo/${id} (?!is on its way)[a-z].{5,}\\.$`, 's'));
+        }
+        assert.match(jobWhyText(whyJob(layout, 'demo'), show)[0] ?? '', /^demo is /);
+      } finally {
+        fs.writeFileSync(place.aside('go'), ''); // what the state says is running ends
+        await place.close();
+      }
+    });
+  }
 });
