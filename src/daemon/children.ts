@@ -115,6 +115,8 @@ function adopt(world: World, attempt: Attempt, id: string, value: Raw, path: str
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? { ...value, parent: attempt.id, ancestors: lineageOf(attempt) }
       : value;
+  const tooMany = limitProblem(world, attempt, path);
+  if (tooMany !== undefined) return tooMany;
   const parsed = specFrom(job, id, child);
   if ('problems' in parsed) return describeProblems(text, path, parsed.problems).join('\n');
   const unmet = unmeetable(parsed.spec.resources, world.config.resources);
@@ -136,6 +138,18 @@ function adopt(world: World, attempt: Attempt, id: string, value: Raw, path: str
   world.event({ job: job.name, task: id, event: 'child', reason: `queued by ${attempt.id}` });
   relocate(world, job, id);
   return undefined;
+}
+
+/** What keeps a task that queues itself from filling the disk. */
+function limitProblem({ config }: World, attempt: Attempt, path: string): string | undefined {
+  const depth = lineageOf(attempt).length;
+  if (depth > config.maxDepth) {
+    const line = lineageOf(attempt).toReversed().join(' → ');
+    return `${path}: it would be ${depth} deep (${line} → this one), and max_depth is ${config.maxDepth}. If that is meant, raise max_depth in config.yaml.`;
+  }
+  attempt.children += 1;
+  if (attempt.children <= config.maxChildren) return undefined;
+  return `${path}: ${attempt.id} has queued ${config.maxChildren} tasks already, and max_children is ${config.maxChildren}. If that is meant, raise max_children in config.yaml.`;
 }
 
 function lineageOf(attempt: Attempt): string[] {

@@ -60,7 +60,17 @@ function adoptClaim(world: World, job: Job, id: string): void {
     return relocate(world, job, id);
   }
   const holdings = holdingsOf(run.layout);
-  const attempt: Attempt = { job, id, run, holdings, peakRss: 0, since: monotonic(), nextLook: 0, dropped: true };
+  const attempt: Attempt = {
+    job,
+    id,
+    run,
+    holdings,
+    peakRss: 0,
+    children: 0,
+    since: monotonic(),
+    nextLook: 0,
+    dropped: true,
+  };
   const ending = readEnding(run.layout);
   if (ending !== undefined) attempt.ending = ending;
   if (world.lock.afterReboot && readResult(run.layout) === undefined) undoHalfMove(job, id);

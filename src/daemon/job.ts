@@ -46,6 +46,8 @@ export interface Attempt {
   nextLook: number;
   /** It has dropped children, or may have under an earlier daemon: their sources are cleared away at the end. */
   dropped: boolean;
+  /** How many children this daemon has taken in from it. */
+  children: number;
   /** A child of it is no valid task, in words. */
   badChild?: string;
 }

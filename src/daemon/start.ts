@@ -43,6 +43,7 @@ export function start(world: World, job: Job, id: string, holdings: Holdings): v
     spec,
     holdings,
     peakRss: 0,
+    children: 0,
     since: now,
     dropped: false,
     handedAt: now,

@@ -17,6 +17,10 @@ export interface Config {
   resources: Resources;
   /** Seconds after which a waiting task is lifted by a tier. */
   starvationAfter: number | 'none';
+  /** Levels of tasks that tasks queued. */
+  maxDepth: number;
+  /** Tasks that one attempt may queue. */
+  maxChildren: number;
   /** Seconds, for tasks that do not say. */
   taskTimeout: number | 'none';
   /** Seconds from TERM to KILL, for tasks that do not say. */
@@ -39,6 +43,8 @@ export const DEFAULT_CONFIG: Config = {
   maxParallel: undefined,
   resources: NO_RESOURCES,
   starvationAfter: 600,
+  maxDepth: 16,
+  maxChildren: 100_000,
   taskTimeout: 'none',
   killAfter: 10,
   minFree: { bytes: 64_000_000, inodes: 1000 },
@@ -96,6 +102,12 @@ export const configSchema = z.object({
     .describe(
       'A task that could start is lifted by one tier of priority for each such time it waits, or `none`. Default: 600.',
     ),
+  max_depth: count('a whole number ≥ 0')
+    .optional()
+    .describe('How deep tasks may queue tasks: a child is 1 deep, its child 2. Default: 16.'),
+  max_children: count('a whole number ≥ 0')
+    .optional()
+    .describe('How many tasks one attempt of a task may queue. Default: 100000.'),
   task_timeout: durationOrNone().optional().describe('`timeout` of tasks that do not say. Default: none.'),
   kill_after: duration()
     .optional()
@@ -167,13 +179,14 @@ const CONFIG_MEANINGS: Meanings = {
   loglevel: 'log_level', verbosity: 'log_level', level: 'log_level', debug: () => 'write log_level: debug', logformat: 'log_format',
   environment: 'env', env_vars: 'env', variables: 'env', inherit: 'inherit_env', inherit_environment: 'inherit_env', pass_env: 'inherit_env',
   resource: 'resources', pools: 'resources', gpus: () => 'write resources: {gpu: 2}', starvation: 'starvation_after', aging: 'starvation_after',
+  depth: 'max_depth', max_nesting: 'max_depth', max_level: 'max_depth', children: 'max_children', max_fanout: 'max_children', fan_out: 'max_children',
   owners: 'allowed_owners', allowed_users: 'allowed_owners', users: 'allowed_owners', trusted_users: 'allowed_owners',
 };
 
 const vocabulary: Vocabulary = {
   known: CONFIG_KEYS,
   meanings: CONFIG_MEANINGS,
-  later: ['max_depth', 'max_children'],
+  later: [],
 };
 
 /** Problems are whole lines: `config.yaml:7:3: min_free: expected …`. */
@@ -223,6 +236,8 @@ function configOf(file: ConfigOutput): Config {
     maxParallel: file.max_parallel ?? file.max_concurrent_runners ?? d.maxParallel,
     resources: resourcesOf(file.resources),
     starvationAfter: file.starvation_after ?? d.starvationAfter,
+    maxDepth: file.max_depth ?? d.maxDepth,
+    maxChildren: file.max_children ?? d.maxChildren,
     taskTimeout: file.task_timeout ?? d.taskTimeout,
     killAfter: file.kill_after ?? d.killAfter,
     minFree: { bytes: free?.bytes ?? d.minFree.bytes, inodes: free?.inodes ?? d.minFree.inodes },

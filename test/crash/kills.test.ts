@@ -2,12 +2,11 @@
 // run. Each task writes down, outside of the state directory, when each of its attempts begins and ends: an account that
 // the daemon has no part in. SEED repeats a run.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { readProcess, signalProcess } from '../../src/host/identity.ts';
-import { parsePidFile } from '../../src/protocol/pid-file.ts';
-import { isLauncher, type JobHands, Place, readText } from '../helpers/place.ts';
+import { killSomething } from '../helpers/kill.ts';
+import { type JobHands, Place, readText } from '../helpers/place.ts';
 import { generator } from '../helpers/random.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
@@ -80,33 +79,6 @@ async function ended(place: Place, job: JobHands, count: number): Promise<void> 
     () => `${done()} have; running ${job.names('running').join(' ')}\n${place.log.slice(-3000)}`,
     PATIENCE,
   );
-}
-
-async function killSomething(place: Place, job: JobHands, random: () => number): Promise<string> {
-  const choice = random();
-  if (choice < 0.4) {
-    await place.kill9();
-    await place.start();
-    return 'daemon';
-  }
-  if (choice < 0.6) {
-    const launcher = launcherOf(place.daemon?.pid ?? 0);
-    return launcher !== undefined && signalProcess(launcher, 'SIGKILL') ? 'launcher' : 'nothing';
-  }
-  const runners = job.names('running').flatMap((name) => {
-    const text = name.endsWith('.run') ? readText(job.path('running', name, 'pid')) : undefined;
-    return parsePidFile(text ?? '').runner ?? [];
-  });
-  const runner = runners[Math.floor(random() * runners.length)];
-  return runner !== undefined && signalProcess(runner, 'SIGKILL') ? 'runner' : 'nothing';
-}
-
-function launcherOf(daemon: number): { pid: number; startTicks: number } | undefined {
-  for (const name of readdirSync('/proc')) {
-    const info = /^\d+$/.test(name) ? readProcess(Number(name)) : undefined;
-    if (info?.ppid === daemon && isLauncher(readText(`/proc/${name}/cmdline`) ?? '')) return info;
-  }
-  return undefined;
 }
 
 function lostAttempts(job: JobHands): string[] {

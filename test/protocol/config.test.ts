@@ -52,6 +52,8 @@ inherit_env: [PATH, HOME]
 allowed_owners: [bob, 1000]
 resources: {gpu: 2, mem: 16GB}
 starvation_after: none
+max_depth: 3
+max_children: 0
 `;
   assert.deepEqual(config(text), {
     pollInterval: 0.5,
@@ -61,6 +63,8 @@ starvation_after: none
       ['mem', { unit: 'bytes', n: 16e9 }],
     ]),
     starvationAfter: 'none',
+    maxDepth: 3,
+    maxChildren: 0,
     taskTimeout: 5400,
     killAfter: 60,
     minFree: { bytes: 64_000_000, inodes: 5 },
@@ -88,7 +92,7 @@ test('each problem has its line and column, and all are named at once', () => {
   );
   refuses('log_level: loud', 'config.yaml:1:1: log_level: expected debug, info, warn or error, got "loud"');
   refuses('poll_intervall: 5', 'config.yaml:1:1: poll_intervall: there is no such key; did you mean "poll_interval"?');
-  refuses('max_depth: 5', 'config.yaml:1:1: max_depth: this version of spoold does not have it yet');
+  refuses('max_depth: deep', 'config.yaml:1:1: max_depth: expected a whole number ≥ 0, got "deep"');
   refuses(
     'max_parallel: 2\nmax_concurrent_runners: 3',
     'config.yaml:2:1: max_concurrent_runners: is another name for max_parallel, which says something else; keep one',

@@ -1,0 +1,100 @@
+// What a task queues: how much, how deep, once more after a retry, in arrays, and what it must not wait for.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { after, before, describe, it } from 'node:test';
+import { type JobHands, Place, readText, type Task } from '../helpers/place.ts';
+
+const PATIENCE = 60_000;
+
+/** Shell that drops a file into the attempt's own folder, in the careful way. */
+function dropping(name: string, content: unknown): string {
+  const text = JSON.stringify(content).replaceAll("'", `'"'"'`);
+  return `printf '%s' '${text}' >"$SPOOLD_PENDING/.new"; mv "$SPOOLD_PENDING/.new" "$SPOOLD_PENDING/${name}.json"\n`;
+}
+
+const echo: Task = { command: ['echo', 'ran'] };
+
+describe('what a task queues', { concurrency: true }, () => {
+  const place = new Place({ config: 'max_parallel: 8\npoll_interval: 1h\nmax_depth: 2\nmax_children: 3\n' });
+  before(() => place.start());
+  after(() => place.close());
+
+  const job = (name: string): JobHands => place.job(name).make({ max_parallel: 'none' });
+  const ended = async (of: JobHands, folder: 'succeeded' | 'failed' | 'skipped', ...ids: string[]): Promise<void> => {
+    for (const id of ids) await of.comesTo(folder, id, PATIENCE);
+  };
+
+  it('may be so many and no more: the attempt that dropped one too many fails, and says which and what to do', async () => {
+    const many = job('many');
+    many.drop('p', { shell: ['a', 'b', 'c', 'd'].map((name) => dropping(name, echo)).join('') });
+    await ended(many, 'failed', 'p');
+    const { reason, message } = many.result('p');
+    assert.equal(reason, 'bad_child');
+    assert.match(message, /\/[abcd]\.json: p has queued 3 tasks already, and max_children is 3\..*config\.yaml/);
+    assert.equal(many.ids('succeeded').length + many.ids('pending').length + many.ids('running').length, 3);
+  });
+
+  it('may be so deep and no deeper: the reason spells out the line of those that queued it', async () => {
+    const deep = job('deep');
+    const shell = (level: number): string =>
+      level === 3 ? 'true' : dropping(`l${level + 1}`, { shell: shell(level + 1) });
+    deep.drop('l0', { shell: shell(0) });
+    await ended(deep, 'failed', 'l2');
+    assert.match(deep.result('l2').message, /it would be 3 deep \(l0 → l1 → l2 → this one\), and max_depth is 2\./);
+    assert.equal(deep.folderOf('l3'), undefined);
+  });
+
+  it('may come as an array in one file', async () => {
+    const array = job('array').drop('sum', { ...echo, dependencies: ['p'] });
+    array.drop('p', {
+      shell: dropping('all', [
+        { id: 'a', ...echo },
+        { id: 'b', ...echo, dependencies: ['a'] },
+      ]),
+    });
+    await ended(array, 'succeeded', 'sum');
+    assert.ok(Date.parse(array.result('b').finished_at) <= Date.parse(array.result('sum').started_at));
+    assert.equal(JSON.parse(readText(array.file('succeeded', 'b')) ?? '').parent, 'p');
+    assert.equal(array.folderOf('all'), undefined);
+  });
+
+  it('stands after a retry that queues fewer, and grows by what it queues besides', async () => {
+    const again = job('again').drop('sum', { ...echo, dependencies: ['p'] });
+    const first = dropping('a', echo) + dropping('b', { shell: 'echo first' });
+    const second = dropping('b', { shell: 'echo second' }) + dropping('c', echo);
+    again.drop('p', { shell: `if [ $SPOOLD_ATTEMPT = 1 ]; then ${first} exit 1; fi\n${second}`, retry: 1 });
+    await ended(again, 'succeeded', 'sum', 'a', 'b', 'c');
+    assert.equal(again.output('b'), 'first\n');
+    for (const id of ['a', 'b', 'c']) assert.equal(again.results(id).length, 1, id);
+  });
+
+  it('cannot wait for the task that queued it, nor for one further up: the cycle is spelled out, the family fails', async () => {
+    const cycle = job('cycle').drop('sum', { ...echo, dependencies: ['top'] });
+    const leaf = dropping('leaf', { ...echo, dependencies: ['top'] });
+    cycle.drop('top', { shell: dropping('mid', { shell: leaf }) });
+    assert.match(await cycle.rejects('leaf', PATIENCE), /it would wait for itself: leaf → top → leaf\./);
+    await ended(cycle, 'skipped', 'sum');
+    assert.match(readText(cycle.path('skipped/sum.reason.txt')) ?? '', /^cause: rejected\/leaf\.json$/m);
+  });
+
+  it('cannot wait for one that waits for its family', async () => {
+    const cycle = job('cycle-around').drop('sum', { ...echo, dependencies: ['p'] });
+    cycle.drop('p', { shell: dropping('c', { ...echo, dependencies: ['sum'] }) });
+    assert.match(await cycle.rejects('c', PATIENCE), /it would wait for itself: c → sum → p → c\./);
+    await ended(cycle, 'skipped', 'sum');
+  });
+
+  it('of which a grandchild fails names that one as the cause, and all come back with it', async () => {
+    const fails = job('grandchild').drop('sum', { ...echo, dependencies: ['p'] });
+    const marker = place.aside('grandchild');
+    const leaf = dropping('leaf', { command: ['test', '-e', marker] });
+    fails.drop('p', { shell: dropping('mid', { shell: leaf }) }).drop('last', { ...echo, dependencies: ['sum'] });
+    await ended(fails, 'skipped', 'sum', 'last');
+    assert.match(readText(fails.path('skipped/sum.reason.txt')) ?? '', /^cause: failed\/leaf\.json\nleaf is failed/);
+    assert.match(readText(fails.path('skipped/last.reason.txt')) ?? '', /^cause: skipped\/sum\.json/);
+    writeFileSync(marker, '');
+    const { status } = await place.spoold('retry', 'grandchild/leaf');
+    assert.equal(status, 0);
+    await ended(fails, 'succeeded', 'leaf', 'sum', 'last');
+  });
+});
