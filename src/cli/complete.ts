@@ -13,6 +13,7 @@ const POSITIONALS: Record<string, readonly Source[]> = {
   submit: [':files'],
   status: ['address'],
   why: ['address'],
+  graph: ['job'],
   logs: ['task'],
   wait: ['address'],
   cancel: ['address'],
@@ -57,6 +58,7 @@ export async function complete(words: readonly string[]): Promise<string[]> {
   if (positionals > 0 && (name === 'add' || name === 'run')) return [':files'];
   const sources = POSITIONALS[name] ?? [[]];
   const source = sources[Math.min(positionals, sources.length - 1)] ?? [];
+  if (name === 'graph') return [...(await valuesFrom(source, before, current)), ':files'];
   return name === 'run' || name === 'init' ? [source as string, ':files'] : valuesFrom(source, before, current);
 }
 
@@ -93,6 +95,7 @@ function valuesOf(option: OptionWords, before: readonly string[], current: strin
   if (option.names.includes('--job')) return valuesFrom('job', before, current);
   if (option.names.includes('--after')) return afterValues(before, current);
   if (option.names.includes('--priority')) return beginning(current, ['foreground', 'background', 'best_effort']);
+  if (option.names.includes('--format')) return beginning(current, ['tree', 'mermaid', 'dot']);
   if (option.names.includes('--as')) return beginning(current, ['task', 'bundle', 'job', 'workflow', 'config']);
   if (option.names.includes('--on')) return [':dirs'];
   return [];

@@ -25,6 +25,7 @@ export const VERBS: Record<string, Verb> = {
 
   status: { usage: '[JOB | JOB/TASK]', about: 'what runs, waits and failed, and why', load: async () => (await import('./status.ts')).StatusCommand },
   why: { usage: 'JOB | JOB/TASK', about: 'why it waits, failed, was skipped', load: async () => (await import('./why.ts')).WhyCommand },
+  graph: { usage: 'JOB | FILE [--format F]', about: 'what depends on what: tree, mermaid or dot', load: async () => (await import('./graph.ts')).GraphCommand },
   logs: { usage: 'JOB/TASK [-f]', about: 'what a task printed', load: async () => (await import('./logs.ts')).LogsCommand },
   wait: { usage: '[ADDRESS…]', about: 'wait for jobs or tasks to end', load: async () => (await import('./wait.ts')).WaitCommand },
 
@@ -45,7 +46,7 @@ export const VERBS: Record<string, Verb> = {
 export const GROUPS: [title: string, verbs: string[]][] = [
   ['Now', ['run']],
   ['Queue', ['add', 'submit']],
-  ['Look', ['status', 'why', 'logs', 'wait']],
+  ['Look', ['status', 'why', 'graph', 'logs', 'wait']],
   ['Change', ['cancel', 'retry', 'reset', 'edit', 'mark', 'pause', 'resume', 'parallel']],
   ['Serve', ['init', 'start', 'stop', 'restart', 'doctor', 'prove', 'unit']],
   ['Write', ['validate', 'schema', 'completion']],
