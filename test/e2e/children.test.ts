@@ -14,15 +14,16 @@ function dropping(name: string, content: unknown): string {
 
 const echo: Task = { command: ['echo', 'ran'] };
 
+const ended = async (of: JobHands, folder: 'succeeded' | 'failed' | 'skipped', ...ids: string[]): Promise<void> => {
+  for (const id of ids) await of.comesTo(folder, id, PATIENCE);
+};
+
 describe('what a task queues', { concurrency: true }, () => {
   const place = new Place({ config: 'max_parallel: 8\npoll_interval: 1h\nmax_depth: 2\nmax_children: 3\n' });
   before(() => place.start());
   after(() => place.close());
 
   const job = (name: string): JobHands => place.job(name).make({ max_parallel: 'none' });
-  const ended = async (of: JobHands, folder: 'succeeded' | 'failed' | 'skipped', ...ids: string[]): Promise<void> => {
-    for (const id of ids) await of.comesTo(folder, id, PATIENCE);
-  };
 
   it('may be so many and no more: the attempt that dropped one too many fails, and says which and what to do', async () => {
     const many = job('many');
