@@ -10,7 +10,7 @@ import { nameProblem, taskIdOf } from '../protocol/names.ts';
 import { PRECEDENCE, type State } from '../protocol/states.ts';
 import type { Cause, TaskFacts } from '../scheduler/graph.ts';
 import { heldId, isHeldName } from '../store/snapshot.ts';
-import { fileStamp, foldersHolding, readDrop, renameUnreadableNames } from '../store/tasks.ts';
+import { type Drop, fileStamp, foldersHolding, readDrop, renameUnreadableNames } from '../store/tasks.ts';
 import { takeBundle } from './bundle.ts';
 import { endFamily } from './endings.ts';
 import { type Job, WATCHED } from './job.ts';
@@ -152,10 +152,10 @@ function lookAtName(world: World, job: Job, state: State, name: string): void {
   if (state === 'rejected') return lookAtRejected(world, job, id);
   if (state === 'pending' && nameProblem(id) !== undefined) return rejectName(world, job, id);
   if (nameProblem(id) !== undefined) return;
-  // Most hints are echoes of our own moves: one stat tells those.
+  if (state === 'pending') return relocate(world, job, id);
   const believed = job.graph.get(id)?.state === state || (state === 'running' && job.attempts.has(id));
   const there = isThere(job.layout.task(state, id));
-  if (there !== believed || (there && state === 'pending')) relocate(world, job, id, there ? state : undefined);
+  if (there !== believed) relocate(world, job, id, there ? state : undefined);
 }
 
 /** A claim that we did not make or end ourselves. */
@@ -187,7 +187,8 @@ export function relocate(world: World, job: Job, id: string, seenIn?: State): vo
   job.stir();
   const attempt = job.attempts.get(id);
   if (attempt !== undefined && !isThere(job.layout.task('running', id))) world.looks.add(attempt);
-  if (seenIn === 'pending' || isThere(job.layout.task('pending', id))) return takeDrop(world, job, id, seenIn);
+  const drop = readDrop(job.layout.task('pending', id), world.owners);
+  if (drop.kind !== 'missing') return takeDrop(world, job, id, drop, seenIn);
   if (attempt !== undefined) return;
   const [state, ...others] = foldersHolding(job.layout, id);
   if (state === undefined) return notFound(job, id);
@@ -244,7 +245,7 @@ function returnUnclaimed(world: World, job: Job, id: string): void {
     to: 'pending',
     reason: 'it was not claimed by any attempt',
   });
-  takeDrop(world, job, id);
+  relocate(world, job, id);
 }
 
 /** The same id in several folders, seen again after a moment: the first by precedence keeps it. */
@@ -261,10 +262,8 @@ function setAsideCopies(world: World, job: Job, id: string, keeper: State, other
 }
 
 /** The task that waits in pending/: take it in, reject it, or leave it alone for now. */
-function takeDrop(world: World, job: Job, id: string, seenIn?: State): void {
+function takeDrop(world: World, job: Job, id: string, drop: Drop, seenIn?: State): void {
   const path = job.layout.task('pending', id);
-  const drop = readDrop(path, world.owners);
-  if (drop.kind === 'missing') return job.graph.get(id)?.state === 'pending' ? notFound(job, id) : undefined;
   if (drop.kind === 'bundle') return takeBundle(world, job, `${id}.json`);
   const holder = holderOf(job, id, seenIn);
   if (holder !== undefined && isThere(path)) return setAsideCopies(world, job, id, holder, ['pending']);
@@ -276,9 +275,12 @@ function takeDrop(world: World, job: Job, id: string, seenIn?: State): void {
   acceptTask(world, job, judged);
 }
 
-/** The folder besides pending/ that has the id. Only of succeeded/ it is not known by heart what lies there. */
+/**
+ * The folder besides pending/ that has the id. Only of succeeded/ it is not known by heart what lies there; for the many
+ * that are read at start, that is asked when they are launched.
+ */
 function holderOf(job: Job, id: string, seenIn: State | undefined): State | undefined {
-  const candidates = [seenIn, job.graph.get(id)?.state, 'succeeded'] as const;
+  const candidates = [seenIn, job.graph.get(id)?.state, job.loaded ? 'succeeded' : undefined];
   return PRECEDENCE.find(
     (state) => state !== 'pending' && candidates.includes(state) && isThere(job.layout.task(state, id)),
   );
