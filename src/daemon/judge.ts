@@ -31,8 +31,8 @@ export function judge(
   const facts = factsOf(id, parsed.spec, drop.queuedAt);
   const unmet = mayWait(job, facts) ? [] : unmeetable(parsed.spec.resources, supply);
   if (unmet.length > 0) return { reason: describeProblems(drop.text, path, unmet).join('\n') };
-  const notBefore = Math.max(facts.notBefore, retryDue(job, id, parsed.spec));
-  return { ...facts, notBefore };
+  facts.notBefore = Math.max(facts.notBefore, retryDue(job, id, parsed.spec));
+  return facts;
 }
 
 /** What was accepted with this request, or lay there when the daemon started, waits, whatever the config has become. */

@@ -5,8 +5,9 @@
 export type Standing = 'unfinished' | 'failed' | 'succeeded' | 'unknown';
 
 interface Family {
+  /** Members besides its root that are unfinished. */
   unfinished: number;
-  /** Members that ended, and not well. */
+  /** Members besides its root that ended, and not well. */
   unsuccessful: Set<string> | undefined;
   /** All that is known of what its root queued, to any depth; who stands between may have succeeded. */
   descendants: Set<string> | undefined;
@@ -22,16 +23,17 @@ export class Families {
   private readonly families = new Map<string, Family>();
   /** Ids that somebody waits for and nobody has heard of: one may turn up in succeeded/ unseen. */
   private readonly unheard = new Set<string>();
-  private readonly hasSucceeded: (id: string) => boolean;
+  private readonly standingOfRoot: (id: string) => Standing;
   private readonly tell: Tell;
 
-  constructor(hasSucceeded: (id: string) => boolean, tell: Tell) {
-    this.hasSucceeded = hasSucceeded;
+  /** `standingOfRoot` says how a task itself stands: most are a family of one, of which nothing is kept here. */
+  constructor(standingOfRoot: (id: string) => Standing, tell: Tell) {
+    this.standingOfRoot = standingOfRoot;
     this.tell = tell;
   }
 
   unfinishedIn(root: string): number {
-    return this.families.get(root)?.unfinished ?? 0;
+    return (this.families.get(root)?.unfinished ?? 0) + (this.standingOfRoot(root) === 'unfinished' ? 1 : 0);
   }
 
   descendantsOf(root: string): Iterable<string> {
@@ -48,6 +50,7 @@ export class Families {
 
   /** A member that ended, and not well. */
   unsuccessfulIn(root: string): string | undefined {
+    if (this.standingOfRoot(root) === 'failed') return root;
     return this.families.get(root)?.unsuccessful?.values().next().value;
   }
 
@@ -123,9 +126,9 @@ export class Families {
   }
 
   private judge(root: string, family: Family | undefined, hasSucceeded = false): Standing {
-    if (family !== undefined && family.unfinished > 0) return 'unfinished';
-    if (family?.unsuccessful !== undefined) return 'failed';
-    return hasSucceeded || this.hasSucceeded(root) ? 'succeeded' : 'unknown';
+    const own = hasSucceeded ? 'succeeded' : this.standingOfRoot(root);
+    if (own === 'unfinished' || (family !== undefined && family.unfinished > 0)) return 'unfinished';
+    return family?.unsuccessful === undefined ? own : 'failed';
   }
 
   private note(root: string, family: Family, standing: Standing): void {

@@ -110,7 +110,7 @@ function firstOf<J extends Candidate>(
     for (const kind of kinds) {
       const task = kind.first();
       if (task === undefined) continue;
-      const waiting = { since: Math.max(task.queuedAt, task.at), startedAt: kind.startedAt };
+      const waiting = { since: Math.max(task.queuedAt, task.notBefore), startedAt: kind.startedAt };
       const place = { job, kind, task, lift: liftOf(waiting, starvationAfter, now) };
       if (may(place) && (first === undefined || goesFirst(place, first))) first = place;
     }

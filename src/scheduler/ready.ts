@@ -9,7 +9,7 @@ export interface Ready extends Queued {
   /** What it asks for; undefined: nothing. */
   request?: Request | undefined;
   /** Milliseconds since 1970 before which it was not to start; 0: none. */
-  at: number;
+  notBefore: number;
 }
 
 /** Empty kinds beyond so many are forgotten, and with them when one of theirs last started. */

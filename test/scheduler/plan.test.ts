@@ -8,7 +8,7 @@ import { type Kind, type Ready, ReadyTasks } from '../../src/scheduler/ready.ts'
 import { Pools, type Request, requestOf } from '../../src/scheduler/resources.ts';
 import { liftOf } from '../../src/scheduler/starvation.ts';
 
-type Waiting = Omit<Ready, 'at'>;
+type Waiting = Omit<Ready, 'notBefore'>;
 
 /** A job with tasks that may all start now. */
 class Line implements Candidate {
@@ -27,7 +27,7 @@ class Line implements Candidate {
   constructor(name: string, free: number, tasks: readonly Waiting[]) {
     this.name = name;
     this.free = free;
-    this.tasks = tasks.map((task) => ({ ...task, at: 0 }));
+    this.tasks = tasks.map((task) => ({ ...task, notBefore: 0 }));
     for (const task of this.tasks) this.ready.push(task);
   }
 
@@ -36,7 +36,7 @@ class Line implements Candidate {
   }
 
   add(task: Waiting): void {
-    this.tasks.push({ ...task, at: 0 });
+    this.tasks.push({ ...task, notBefore: 0 });
     this.ready.push(this.tasks.at(-1) as Ready);
   }
 
