@@ -15,8 +15,8 @@ import type { Candidate } from '../scheduler/plan.ts';
 import type { Kind } from '../scheduler/ready.ts';
 import type { Ending, Run } from '../store/runs.ts';
 
-/** Folders in which a person's move matters at once; what leaves succeeded/ is seen where it arrives. */
-export const WATCHED: readonly State[] = ['pending', 'running', 'failed', 'cancelled', 'skipped', 'rejected'];
+/** Folders in which a person's move matters at once, in the order they are read at start: the longest last; what leaves succeeded/ is seen where it arrives. */
+export const WATCHED: readonly State[] = ['running', 'failed', 'cancelled', 'skipped', 'rejected', 'pending'];
 
 /** An attempt whose claim stands. */
 export interface Attempt {
@@ -99,7 +99,7 @@ export class Job implements Candidate {
   free = 0;
   /** The daemon found it at its start. */
   wasThere = false;
-  /** Its folders are all read once. */
+  /** Its folders are all read once; until then, only tasks without dependencies start. */
   loaded = false;
   /** job.json, `paused` or `parallel` may have changed, or a folder of states was made. */
   settingsDue = true;
@@ -123,6 +123,7 @@ export class Job implements Candidate {
     };
     this.inode = String(statSync(layout.root, { bigint: true }).ino);
     this.graph = new JobGraph((id) => isThere(layout.task('succeeded', id)));
+    this.graph.expectMore();
   }
 
   /** Its live attempts, by task. */
@@ -173,6 +174,11 @@ export class Job implements Candidate {
   /** Of what has succeeded, or is gone. */
   private forgetCapitals(): void {
     for (const [lower, id] of this.capitals) if (this.graph.get(id) === undefined) this.capitals.delete(lower);
+  }
+
+  markLoaded(): void {
+    if (!this.loaded) this.graph.complete();
+    this.loaded = true;
   }
 
   /** A file of this name in this folder is to be looked at. */

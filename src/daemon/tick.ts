@@ -118,7 +118,7 @@ function takeEverythingIn(world: World): boolean {
       if (job.settingsDue) lookAtSettings(world, job);
       if (job.isGone) return;
       const done = takeIn(world, job, deadline);
-      job.loaded ||= done;
+      if (done) job.markLoaded();
       all &&= done;
     });
     if (monotonic() > deadline) return false;
@@ -141,7 +141,7 @@ function startWhatMay(world: World): void {
   const free = stopped ? 0 : slotsOf(world) - world.attempts.size;
   const candidates: Job[] = [];
   for (const job of world.active) {
-    job.free = job.loaded && !stopped ? job.limit - job.attempts.size : 0;
+    job.free = !stopped ? job.limit - job.attempts.size : 0;
     if (job.free > 0 && job.hasReady(now)) candidates.push(job);
   }
   const planned = free > 0 ? plan(candidates, limitsOf(world, free), now) : undefined;

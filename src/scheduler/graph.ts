@@ -68,6 +68,8 @@ export class JobGraph {
     (entry) => this.isCurrent(entry),
   );
   private readonly unjudged = new Set<string>();
+  /** Those with dependencies, while not all are put: what one waits for may be among the rest. */
+  private postponed: string[] | undefined;
   /** Tasks whose drop may have closed a cycle. */
   private readonly suspects = new Set<string>();
   private turns = 0;
@@ -144,6 +146,16 @@ export class JobGraph {
     this.leave(node);
     this.drop(node);
     this.tell(node);
+  }
+
+  /** Many tasks will be put: those with dependencies are not judged until `complete`. */
+  expectMore(): void {
+    this.postponed ??= [];
+  }
+
+  complete(): void {
+    for (const id of this.postponed ?? []) this.unjudged.add(id);
+    this.postponed = undefined;
   }
 
   /** A task may start no sooner than `at` (milliseconds since 1970): a retry's delay. */
@@ -329,6 +341,10 @@ export class JobGraph {
       this.unjudged.delete(id);
       const node = this.nodes.get(id);
       if (node?.state !== 'pending') continue;
+      if (this.postponed !== undefined && node.dependencies.length > 0) {
+        this.postponed.push(id);
+        continue;
+      }
       node.entry = undefined;
       const cause = this.causeFor(node);
       if (cause !== undefined) this.doomed.set(id, this.doom(cause).cause);
