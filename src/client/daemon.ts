@@ -67,12 +67,15 @@ async function untilServing(layout: Layout, deadline: number): Promise<DaemonRec
   }
 }
 
+/** Room for new objects, in MB: what V8 takes by default would be a third of a daemon's memory, and makes it no faster. */
+const SMALL_NURSERY = '--max-semi-space-size=4';
+
 /** Undefined if another one was faster. */
 async function spawnDaemon(layout: Layout, script: string, deadline: number): Promise<Started | undefined> {
   const umask = process.umask(ownUmask()); // tasks are to have the user's own, which they get through the daemon
   const child = spawn(
     process.execPath,
-    [...process.execArgv, script, 'start', '--background-child', '--dir', layout.root],
+    [...process.execArgv, SMALL_NURSERY, script, 'start', '--background-child', '--dir', layout.root],
     {
       cwd: layout.root,
       detached: true,
