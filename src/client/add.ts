@@ -55,7 +55,8 @@ export function addTask(layout: Layout, request: AddRequest): Added {
   return addToJob(layout, job, request.id, text);
 }
 
-function check(code: string, what: string, name: string): void {
+/** Errors: `code`, if that is no name. */
+export function check(code: string, what: string, name: string): void {
   const problem = nameProblem(name);
   if (problem === undefined) return;
   throw new SpooldError(code, `${JSON.stringify(name)} cannot be the name of ${what}: ${problem}.`);
@@ -126,7 +127,8 @@ function addChild(inside: Surroundings, id: string | undefined, text: string): A
   }
 }
 
-function publishChild(path: string, text: string): boolean {
+/** False: the name is taken. Errors: ATTEMPT_OVER. */
+export function publishChild(path: string, text: string): boolean {
   try {
     return publish(path, text, { sync: true });
   } catch (error) {
