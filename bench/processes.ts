@@ -29,6 +29,19 @@ export function cpuMs(pid: number): number {
   );
 }
 
+export function childrenOf(pid: number): number[] {
+  return read(`/proc/${pid}/task/${pid}/children`).trim().split(' ').filter(Boolean).map(Number);
+}
+
+const MS_PER_TICK = 10; // USER_HZ is 100 on every architecture that Node runs on
+
+/** CPU time of all processes of this machine so far, in ms; to 10 ms. */
+export function machineCpuMs(): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] =
+    read('/proc/stat').split('\n', 1)[0]?.split(/\s+/).slice(1).map(Number) ?? [];
+  return (user + nice + system + irq + softirq) * MS_PER_TICK;
+}
+
 /** Resident memory of a process in MB (10^6 bytes); 0 if it has ended. `VmHWM` is the most there ever was. */
 export function residentMB(pid: number, which: 'VmRSS' | 'VmHWM' = 'VmRSS'): number {
   const line = new RegExp(`^${which}:\\s+(\\d+) kB`, 'm').exec(read(`/proc/${pid}/status`));
