@@ -4,7 +4,7 @@
 import { join } from 'node:path';
 import { createFolder, isThere, moveIfFree, namesIn, overwrite, publish, remove, removeTree } from '../host/atomic.ts';
 import { nameProblem, taskIdOf } from '../protocol/names.ts';
-import { describeJsonError, describeProblems } from '../protocol/problems.ts';
+import { describeJsonErrorBriefly, describeBriefly } from '../protocol/problems.ts';
 import { unmeetable } from '../protocol/resources.ts';
 import { parseBundle, type Raw } from '../protocol/task.ts';
 import { type Drop, foldersHolding, readBundleText, readDrop, shortened } from '../store/tasks.ts';
@@ -56,7 +56,7 @@ function takeChild(world: World, attempt: Attempt, id: string, path: string, las
   if (drop.kind === 'missing') return undefined;
   if (drop.kind === 'unfinished') {
     if (!last) return undefined; // perhaps still being written
-    return drop.text === undefined ? `${path}: ${drop.reason}` : describeJsonError(drop.text, path, drop.reason);
+    return drop.text === undefined ? `${path}: ${drop.reason}` : describeJsonErrorBriefly(drop.text, path, drop.reason);
   }
   if (drop.kind === 'refused') return `${path}: ${drop.reason}`;
   const problem = adoptAll(world, attempt, id, path, drop, last);
@@ -97,10 +97,10 @@ function takeChildBundle(world: World, attempt: Attempt, path: string, last: boo
   try {
     value = JSON.parse(text);
   } catch (error) {
-    return last ? describeJsonError(text, path, error) : UNFINISHED;
+    return last ? describeJsonErrorBriefly(text, path, (error as Error).message) : UNFINISHED;
   }
   const bundle = parseBundle(value, { defaults: attempt.job.settings.defaults, isFile: isThere });
-  if (!bundle.ok) return describeProblems(text, path, bundle.problems).join('\n');
+  if (!bundle.ok) return describeBriefly(text, path, bundle.problems).join('\n');
   for (const task of bundle.tasks) {
     const problem = adopt(world, attempt, task.id, task.raw, path, text);
     if (problem !== undefined) return problem;
@@ -118,9 +118,9 @@ function adopt(world: World, attempt: Attempt, id: string, value: Raw, path: str
   const tooMany = limitProblem(world, attempt, path);
   if (tooMany !== undefined) return tooMany;
   const parsed = specFrom(job, id, child);
-  if ('problems' in parsed) return describeProblems(text, path, parsed.problems).join('\n');
+  if ('problems' in parsed) return describeBriefly(text, path, parsed.problems).join('\n');
   const unmet = unmeetable(parsed.spec.resources, world.config.resources);
-  if (unmet.length > 0) return describeProblems(text, path, unmet).join('\n');
+  if (unmet.length > 0) return describeBriefly(text, path, unmet).join('\n');
   const [state] = foldersHolding(job.layout, id);
   if (state !== undefined || !publish(job.layout.task('pending', id), `${JSON.stringify(child)}\n`)) {
     const [holder] = foldersHolding(job.layout, id);

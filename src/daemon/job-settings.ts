@@ -2,7 +2,7 @@
 // means defaults: the job starts nothing until it does.
 import { isThere } from '../host/atomic.ts';
 import { NO_JOB_SETTINGS, parseJob } from '../protocol/job.ts';
-import { describeProblems } from '../protocol/problems.ts';
+import { describeBriefly } from '../protocol/problems.ts';
 import { readParallel } from '../store/snapshot.ts';
 import { fileStamp, readDrop } from '../store/tasks.ts';
 import type { Job } from './job.ts';
@@ -31,7 +31,7 @@ function readJobFile(world: World, job: Job, stamp: string | undefined): void {
   else if (read.kind === 'json') {
     const parsed = parseJob(read.value);
     if (parsed.ok) job.settings = parsed.settings;
-    else job.damage = describeProblems(read.text, job.layout.settings, parsed.problems).join('\n');
+    else job.damage = describeBriefly(read.text, job.layout.settings, parsed.problems).join('\n');
   } else job.damage = reasonOf(read, job.layout.settings);
   if (job.damage === undefined) {
     for (const node of job.graph.all()) if (node.state === 'pending') job.hint('pending', `${node.id}.json`); // its defaults may differ

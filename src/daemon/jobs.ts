@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { errnoOf, unless } from '../errors.ts';
 import { createFolder, namesIn, sweepUnfinished } from '../host/atomic.ts';
-import { wallClock } from '../host/clock.ts';
+import { monotonic, wallClock } from '../host/clock.ts';
 import { isName, nameProblem } from '../protocol/names.ts';
 import { STATES } from '../protocol/states.ts';
 import { readClaims } from './claims.ts';
@@ -10,12 +10,19 @@ import { addStray } from './endings.ts';
 import { Job } from './job.ts';
 import type { World } from './world.ts';
 
-/** Takes up jobs that are new, and forgets those that are gone. */
-export function findJobs(world: World): void {
+/** Takes up jobs that are new, and forgets those that are gone; past `deadline` (monotonic ms) the rest is left for the next turn. */
+export function findJobs(world: World, deadline = Number.POSITIVE_INFINITY): void {
   const names = namesIn(world.layout.jobs).filter((name) => !name.startsWith('.'));
   const present = new Set(names);
   for (const job of world.jobs.values()) if (!present.has(job.name)) forgetJob(world, job);
-  for (const name of names) if (!world.jobs.has(name)) takeUp(world, name);
+  for (const name of names) {
+    if (world.jobs.has(name)) continue;
+    if (monotonic() > deadline) {
+      world.wake.topChanged = true;
+      return;
+    }
+    takeUp(world, name);
+  }
 }
 
 /** A job whose folder cannot be written to, or goes while we look, is looked at again; the others go on. */

@@ -1,7 +1,7 @@
 // A task file's text → the facts that the graph keeps, or why it is no task, in words. Reads, and moves nothing.
 import { isThere } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
-import { describeJsonError, describeProblems } from '../protocol/problems.ts';
+import { describeJsonErrorBriefly, describeBriefly } from '../protocol/problems.ts';
 import type { State } from '../protocol/states.ts';
 import { mergeDefaults, parseTask, type Problem, type Raw, type TaskSpec } from '../protocol/task.ts';
 import { type Resources, unmeetable } from '../protocol/resources.ts';
@@ -21,7 +21,7 @@ export function judge(
 ): TaskFacts | { reason: string } {
   if (drop.kind !== 'json') return { reason: reasonOf(drop, path) };
   const parsed = specFrom(job, id, drop.value);
-  if ('problems' in parsed) return { reason: describeProblems(drop.text, path, parsed.problems).join('\n') };
+  if ('problems' in parsed) return { reason: describeBriefly(drop.text, path, parsed.problems).join('\n') };
   const twin = caseTwin(job, id);
   if (twin !== undefined) {
     return {
@@ -30,7 +30,7 @@ export function judge(
   }
   const facts = factsOf(id, parsed.spec, drop.queuedAt);
   const unmet = mayWait(job, facts) ? [] : unmeetable(parsed.spec.resources, supply);
-  if (unmet.length > 0) return { reason: describeProblems(drop.text, path, unmet).join('\n') };
+  if (unmet.length > 0) return { reason: describeBriefly(drop.text, path, unmet).join('\n') };
   facts.notBefore = Math.max(facts.notBefore, retryDue(job, id, parsed.spec));
   return facts;
 }
@@ -118,7 +118,8 @@ function caseTwin(job: Job, id: string): string | undefined {
 
 /** Why a drop is no task, naming the file and, where there is one, the place in it. */
 export function reasonOf(drop: Drop, path: string): string {
-  if (drop.kind === 'unfinished' && drop.text !== undefined) return describeJsonError(drop.text, path, drop.reason);
+  if (drop.kind === 'unfinished' && drop.text !== undefined)
+    return describeJsonErrorBriefly(drop.text, path, drop.reason);
   if (drop.kind === 'refused' || drop.kind === 'unfinished') return `${path}: ${drop.reason}`;
   return `${path}: an array of tasks belongs into pending/, not here`;
 }

@@ -4,10 +4,23 @@ import { SpooldError, unless } from '../errors.ts';
 import { type Config, DEFAULT_CONFIG, parseConfig } from '../protocol/config.ts';
 import type { Layout } from '../protocol/layout.ts';
 
+/** It is read in the daemon's loop. */
+const MAX_CONFIG = 64_000;
+
 /** Reads the settings; none are the defaults. Errors: CONFIG_INVALID, with every problem and its line. */
 export function readConfig(layout: Layout): Config {
   const text = readText(layout.config);
   if (text === undefined) return DEFAULT_CONFIG;
+  if (text.length > MAX_CONFIG) {
+    throw new SpooldError(
+      'CONFIG_INVALID',
+      `${layout.config} has ${text.length} characters; at most ${MAX_CONFIG} are read.`,
+      {
+        path: layout.config,
+        hint: 'Variables of a task belong into an env_file.',
+      },
+    );
+  }
   const parsed = parseConfig(text, layout.config);
   if (parsed.ok) return parsed.config;
   throw new SpooldError('CONFIG_INVALID', parsed.problems.join('\n'), {

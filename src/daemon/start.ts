@@ -6,7 +6,7 @@ import { monotonic, wallClock } from '../host/clock.ts';
 import { type Holdings, NO_HOLDINGS } from '../protocol/resources.ts';
 import { idleIo } from '../host/idle-io.ts';
 import type { TaskSpec } from '../protocol/task.ts';
-import { describeProblems } from '../protocol/problems.ts';
+import { describeBriefly } from '../protocol/problems.ts';
 import { RunLayout } from '../protocol/layout.ts';
 import { runName } from '../protocol/names.ts';
 import { membersOf } from '../runner/ending.ts';
@@ -117,7 +117,7 @@ function readAgain(world: World, job: Job, id: string): TaskSpec | undefined {
   if (drop.kind !== 'json' || parsed === undefined || 'problems' in parsed) {
     const text =
       drop.kind === 'json' && parsed !== undefined && 'problems' in parsed
-        ? describeProblems(drop.text, path, parsed.problems).join('\n')
+        ? describeBriefly(drop.text, path, parsed.problems).join('\n')
         : undefined;
     if (text !== undefined || drop.kind === 'refused') {
       rejectDrop(world, job, id, text ?? `${path}: ${drop.kind === 'refused' ? drop.reason : ''}`, path);

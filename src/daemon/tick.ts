@@ -19,7 +19,7 @@ import { reconcile } from './reconcile.ts';
 import { start } from './start.ts';
 import type { World } from './world.ts';
 
-/** How long taking in may keep the loop busy, in ms. */
+/** How long taking in, taking up jobs and looking at attempts may each keep the loop busy, in ms. */
 const SLICE_MS = 25;
 /** What a start cannot do anything about: nothing new is started until the next look. */
 const EXHAUSTED: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EMFILE', 'ENFILE']);
@@ -62,7 +62,11 @@ function lookAtAttempts(world: World): void {
   for (const attempt of world.attempts) if (attempt.nextLook <= now) world.looks.add(attempt);
   const looks = [...world.looks];
   world.looks.clear();
-  for (const attempt of looks) {
+  for (const [at, attempt] of looks.entries()) {
+    if (monotonic() > now + SLICE_MS && at > 0) {
+      for (const later of looks.slice(at)) world.looks.add(later); // the loop is to breathe
+      return;
+    }
     if (!guarded(world, attempt.job, () => lookAt(world, attempt))) attempt.nextLook = now + TROUBLE_AGAIN_MS;
   }
 }
@@ -95,7 +99,7 @@ function isAtRest(world: World, job: Job): boolean {
 
 function readTop(world: World): void {
   world.wake.topChanged = false;
-  findJobs(world);
+  findJobs(world, monotonic() + SLICE_MS);
   const before = [world.paused, world.parallel].join();
   world.paused = isThere(world.layout.paused);
   const parallel = readParallel(world.layout.parallel);

@@ -12,6 +12,22 @@ export function describeProblems(text: string, fileName: string, problems: reado
   return read.ok ? read.describe(problems) : problems.map((problem) => `${fileName}: ${formatProblem(problem)}`);
 }
 
+/** Longer texts are not looked at again for places by whoever must not be held up. */
+const PLACED_UP_TO = 100_000;
+
+/** As `describeProblems`, in a loop that others wait for: of a long text, without its places. */
+export function describeBriefly(text: string, fileName: string, problems: readonly Problem[]): string[] {
+  if (text.length <= PLACED_UP_TO) return describeProblems(text, fileName, problems);
+  return problems.map((problem) => `${fileName}: ${formatProblem(problem)}`);
+}
+
+/** As `describeJsonError`, in a loop that others wait for: of a long text, in the words of JSON.parse. */
+export function describeJsonErrorBriefly(text: string, fileName: string, message: string): string {
+  return text.length <= PLACED_UP_TO
+    ? describeJsonError(text, fileName, message)
+    : `${fileName}: it is no JSON: ${message}`;
+}
+
 /** Why `text` is no JSON, on one line with its place. `error` is what JSON.parse threw, for what only it knows. */
 export function describeJsonError(text: string, fileName: string, error?: unknown): string {
   const found = findJsonError(text);

@@ -90,8 +90,18 @@ function nestingOf(text: string): number {
   return deepest;
 }
 
+/** Keys and markers that follow each other on a line, `a: a: ? - `: the package goes a level deeper at each. */
+function longestRun(text: string): number {
+  let longest = 0;
+  for (const [run] of text.matchAll(/(?:(?:[^\s,{}[\]"'#]+:|[?-])[ \t]+)+/g)) {
+    if (run.length > longest) longest = Math.max(longest, run.trim().split(/[ \t]+/).length);
+  }
+  return longest;
+}
+
 function readYaml(text: string, fileName: string): Read {
-  if (nestingOf(text) > MAX_NESTING) return { ok: false, problems: [`${fileName}: is nested too deeply`] };
+  if (nestingOf(text) > MAX_NESTING || longestRun(text) > MAX_NESTING)
+    return { ok: false, problems: [`${fileName}: is nested too deeply`] };
   const counter = new LineCounter();
   const at = (offset: number) => {
     const { line, col } = counter.linePos(offset);

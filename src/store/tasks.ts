@@ -78,6 +78,8 @@ export function readBundleText(path: string, owners?: ReadonlySet<number>): stri
 }
 
 function parseDrop(bytes: Buffer, stamp: string, stat: Stats): Drop {
+  if (bytes.length > SHALLOW_BYTES && isTooDeep(bytes))
+    return { kind: 'refused', stamp, reason: `it is nested more than ${MAX_DEPTH} deep` };
   const text = bytes.toString('utf8');
   let value: unknown;
   try {
@@ -90,6 +92,25 @@ function parseDrop(bytes: Buffer, stamp: string, stat: Stats): Drop {
   }
   if (Array.isArray(value)) return { kind: 'bundle', stamp, bytes: bytes.length };
   return { kind: 'json', value, text, stamp, queuedAt: stat.mtimeMs };
+}
+
+/** Deeper texts take JSON.parse long, and whoever walks their values runs out of stack. */
+const MAX_DEPTH = 1_000;
+/** Cannot be so deep that it matters. */
+const SHALLOW_BYTES = 4_096;
+
+/** One pass over the bytes, strings passed over. */
+function isTooDeep(bytes: Buffer): boolean {
+  let depth = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte === 0x22) {
+      for (at++; at < bytes.length && bytes[at] !== 0x22; at++) if (bytes[at] === 0x5c) at++;
+    } else if (byte === 0x5b || byte === 0x7b) {
+      if (++depth > MAX_DEPTH) return true;
+    } else if (byte === 0x5d || byte === 0x7d) depth--;
+  }
+  return false;
 }
 
 function unopenable(path: string, error: unknown): Drop {
