@@ -6,7 +6,7 @@ import type { State } from '../protocol/states.ts';
 import { cyclesFrom, cycleThrough, type Edges, turned } from './cycles.ts';
 import { Families, type Standing } from './families.ts';
 import { compareQueued, LiveHeap, type Queued } from './order.ts';
-import { type Kind, type Ready, ReadyTasks } from './ready.ts';
+import { isLive, type Kind, type Ready, ReadyTasks } from './ready.ts';
 import type { Request } from './resources.ts';
 
 export type RunIf = 'success' | 'always' | 'failure';
@@ -36,7 +36,7 @@ interface Node extends TaskFacts {
   /** The entry of it in the heap of the ready or of the delayed; any other entry there is stale. */
   entry: Ready | undefined;
   /** It has been its own entry: with 200,000 waiting, one object each is what fits. The next entries are copies. */
-  wasEntry: boolean;
+  isStale: boolean;
   /** How many of its dependencies have not ended, or are unknown. */
   open: number;
   /** Dependencies that ended without success. */
@@ -62,11 +62,8 @@ export class JobGraph {
   private readonly nodes = new Map<string, Node>();
   private readonly families: Families;
   private readonly skippedBy = new Map<string, Set<string>>();
-  private readonly ready = new ReadyTasks((entry) => this.isCurrent(entry));
-  private readonly delayed = new LiveHeap<Ready>(
-    (a, b) => a.notBefore - b.notBefore || compareQueued(a, b),
-    (entry) => this.isCurrent(entry),
-  );
+  private readonly ready = new ReadyTasks();
+  private readonly delayed = new LiveHeap<Ready>((a, b) => a.notBefore - b.notBefore || compareQueued(a, b), isLive);
   private readonly unjudged = new Set<string>();
   /** Those with dependencies, while not all are put: what one waits for may be among the rest. */
   private postponed: string[] | undefined;
@@ -163,7 +160,7 @@ export class JobGraph {
     const node = this.nodes.get(id);
     if (node === undefined) return;
     node.notBefore = at;
-    node.entry = undefined;
+    retire(node);
     this.unjudged.add(id);
   }
 
@@ -203,11 +200,6 @@ export class JobGraph {
       if (first === undefined || compareQueued(kind.first() as Ready, first.first() as Ready) < 0) first = kind;
     }
     return first;
-  }
-
-  private isCurrent(entry: Ready): boolean {
-    const node = this.nodes.get(entry.id);
-    return node?.entry === entry && node.state === 'pending';
   }
 
   /** When the next delayed task is due, in milliseconds since 1970. */
@@ -345,7 +337,7 @@ export class JobGraph {
         this.postponed.push(id);
         continue;
       }
-      node.entry = undefined;
+      retire(node);
       const cause = this.causeFor(node);
       if (cause !== undefined) this.doomed.set(id, this.doom(cause).cause);
       else this.doomed.delete(id);
@@ -400,7 +392,7 @@ export class JobGraph {
   private leave(node: Node): void {
     const unfinished = UNFINISHED.has(node.state);
     for (const root of node.ancestors) this.families.quit(root, node.id, unfinished);
-    node.entry = undefined;
+    retire(node);
     if (node.cause !== undefined) removeFrom(this.skippedBy, node.cause.id, node.id);
     node.cause = undefined;
   }
@@ -448,18 +440,23 @@ function nodeOf(facts: TaskFacts, state: NodeState, cause: Cause | undefined): N
     state,
     cause,
     entry: undefined,
-    wasEntry: false,
+    isStale: false,
     open: 0,
     failed: undefined,
     turn: 0,
   };
 }
 
+/** It is no entry any more, wherever that lies still. */
+function retire(node: Node): void {
+  if (node.entry !== undefined) node.entry.isStale = true;
+  node.entry = undefined;
+}
+
 /** An entry's place in its heap must not change: what has been one, or is delayed, gives a copy. */
 function entryOf(node: Node): Ready {
-  const { id, priority, queuedAt, notBefore, request, wasEntry } = node;
-  node.wasEntry = true;
-  return wasEntry || notBefore > 0 ? { id, priority, queuedAt, notBefore, request } : node;
+  const { id, priority, queuedAt, notBefore, request, isStale } = node;
+  return isStale || notBefore > 0 ? { id, priority, queuedAt, notBefore, request, isStale: false } : node;
 }
 
 function isOpen(standing: Standing): boolean {

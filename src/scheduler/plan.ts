@@ -42,8 +42,12 @@ export interface Start<J> {
 interface Place<J> {
   job: J;
   kind: Kind;
-  task: Ready;
+  /** Undefined: none of it is left. */
+  task: Ready | undefined;
+  /** Tiers. */
   lift: number;
+  /** With the lift in it; higher first. */
+  priority: number;
 }
 
 /**
@@ -52,25 +56,46 @@ interface Place<J> {
  */
 export function plan<J extends Candidate>(jobs: Iterable<J>, limits: Limits, now: number): Plan<J> {
   const starts: Start<J>[] = [];
-  let roomFor: Plan<J>['roomFor'];
-  const open = [...jobs].filter(({ free }) => free > 0).map((job) => ({ job, kinds: [...job.readyKinds(now)] }));
-  let turn = open.reduce((highest, { job }) => Math.max(highest, job.turn), 0);
+  const places: Place<J>[] = [];
+  let turn = 0;
+  for (const job of jobs) {
+    if (job.free <= 0) continue;
+    turn = Math.max(turn, job.turn);
+    for (const kind of job.readyKinds(now)) {
+      const place: Place<J> = { job, kind, task: undefined, lift: 0, priority: 0 };
+      find(place, limits, now);
+      places.push(place);
+    }
+  }
+  let starved: Place<J> | undefined;
   while (starts.length < limits.free) {
-    const { next, starved } = choose(open, limits, now);
-    roomFor = starved && { job: starved.job, id: starved.task.id };
-    if (next === undefined) break;
-    const { job, kind, task } = next;
+    const choice = choose(places, limits.pools);
+    starved = choice.starved;
+    const { next } = choice;
+    const task = next?.task;
+    if (next === undefined || task === undefined) break;
+    const { job, kind } = next;
     kind.take(now);
     job.free -= 1;
     job.turn = ++turn;
     starts.push({ job, id: task.id, holdings: task.request ? limits.pools.take(task.request) : NO_HOLDINGS });
+    find(next, limits, now);
   }
-  return { starts, roomFor };
+  return { starts, roomFor: starved?.task && { job: starved.job, id: starved.task.id } };
 }
 
-interface Open<J> {
-  job: J;
-  kinds: readonly Kind[];
+/** Finds the first task of its kind, and where that stands. */
+function find<J>(place: Place<J>, { starvationAfter }: Limits, now: number): void {
+  const { kind } = place;
+  const task = kind.first();
+  place.task = task;
+  if (task === undefined) return;
+  place.lift = liftOf(
+    { since: Math.max(task.queuedAt, task.notBefore), startedAt: kind.startedAt },
+    starvationAfter,
+    now,
+  );
+  place.priority = task.priority + place.lift * TIER;
 }
 
 interface Choice<J> {
@@ -79,48 +104,35 @@ interface Choice<J> {
   starved: Place<J> | undefined;
 }
 
-function choose<J extends Candidate>(open: readonly Open<J>[], limits: Limits, now: number): Choice<J> {
-  const { pools } = limits;
+function choose<J extends Candidate>(places: readonly Place<J>[], pools: Pools): Choice<J> {
+  let next: Place<J> | undefined;
   let starved: Place<J> | undefined;
-  const next = firstOf(open, limits, now, (place) => {
-    const { request } = place.task;
-    if (request === undefined || pools.fits(request)) return true;
-    const hasStarved = place.lift > 0 && pools.canEverFit(request);
-    if (hasStarved && (starved === undefined || goesFirst(place, starved))) starved = place;
-    return false;
-  });
-  const request = starved?.task.request;
+  for (const place of places) {
+    const { job, task, lift } = place;
+    if (task === undefined || job.free <= 0) continue;
+    if (pools.fits(task.request)) {
+      if (next === undefined || goesFirst(place, next)) next = place;
+    } else if (lift > 0 && task.request !== undefined && (starved === undefined || goesFirst(place, starved))) {
+      if (pools.canEverFit(task.request)) starved = place;
+    }
+  }
+  const request = starved?.task?.request;
   if (next === undefined || starved === undefined || request === undefined || goesFirst(next, starved))
     return { next, starved };
   pools.keep(request);
-  const other = firstOf(open, limits, now, ({ task }) => pools.fits(task.request));
-  pools.release(request);
-  return { next: other, starved };
-}
-
-function firstOf<J extends Candidate>(
-  open: readonly Open<J>[],
-  { starvationAfter }: Limits,
-  now: number,
-  may: (place: Place<J>) => boolean,
-): Place<J> | undefined {
-  let first: Place<J> | undefined;
-  for (const { job, kinds } of open) {
-    if (job.free <= 0) continue;
-    for (const kind of kinds) {
-      const task = kind.first();
-      if (task === undefined) continue;
-      const waiting = { since: Math.max(task.queuedAt, task.notBefore), startedAt: kind.startedAt };
-      const place = { job, kind, task, lift: liftOf(waiting, starvationAfter, now) };
-      if (may(place) && (first === undefined || goesFirst(place, first))) first = place;
-    }
+  next = undefined;
+  for (const place of places) {
+    if (place.task === undefined || place.job.free <= 0 || !pools.fits(place.task.request)) continue;
+    if (next === undefined || goesFirst(place, next)) next = place;
   }
-  return first;
+  pools.release(request);
+  return { next, starved };
 }
 
 function goesFirst<J extends Candidate>(a: Place<J>, b: Place<J>): boolean {
+  if (a.task === undefined || b.task === undefined) return a.task !== undefined;
   const order =
-    b.task.priority + b.lift * TIER - (a.task.priority + a.lift * TIER) ||
+    b.priority - a.priority ||
     a.job.turn - b.job.turn ||
     a.task.queuedAt - b.task.queuedAt ||
     compareNatural(a.task.id, b.task.id);

@@ -10,6 +10,13 @@ export interface Ready extends Queued {
   request?: Request | undefined;
   /** Milliseconds since 1970 before which it was not to start; 0: none. */
   notBefore: number;
+  /** It counts no more, wherever it lies still. */
+  isStale: boolean;
+}
+
+/** False for an entry that was pushed, and counts no more. */
+export function isLive(entry: Ready): boolean {
+  return !entry.isStale;
 }
 
 /** Empty kinds beyond so many are forgotten, and with them when one of theirs last started. */
@@ -19,11 +26,10 @@ export class Kind {
   readonly request: Request | undefined;
   /** Milliseconds since 1970: when one of it last started; 0: not known. */
   startedAt = 0;
-  private readonly heap: LiveHeap<Ready>;
+  private readonly heap = new LiveHeap<Ready>(compareQueued, isLive);
 
-  constructor(request: Request | undefined, isLive: (entry: Ready) => boolean) {
+  constructor(request: Request | undefined) {
     this.request = request;
-    this.heap = new LiveHeap(compareQueued, isLive);
   }
 
   push(entry: Ready): void {
@@ -44,20 +50,14 @@ export class Kind {
 
 export class ReadyTasks {
   private readonly kinds = new Map<string, Kind>();
-  private readonly isLive: (entry: Ready) => boolean;
   private limit = EMPTY_KEPT;
-
-  /** `isLive` is false for an entry that was pushed, and counts no more. */
-  constructor(isLive: (entry: Ready) => boolean) {
-    this.isLive = isLive;
-  }
 
   push(entry: Ready): void {
     const tier = tierOf(entry.priority);
     const key = entry.request === undefined ? String(tier) : `${tier} ${entry.request.key}`;
     let kind = this.kinds.get(key);
     if (kind === undefined) {
-      kind = new Kind(entry.request, this.isLive);
+      kind = new Kind(entry.request);
       this.kinds.set(key, kind);
     }
     kind.push(entry);

@@ -5,7 +5,7 @@ import { type Amount, formatAmount, type Holdings, type Resources } from '../pro
 /** What a task asks for. Tasks that ask for the same have the same `key`. */
 export interface Request {
   readonly key: string;
-  readonly amounts: Resources;
+  readonly parts: readonly (Amount & { name: string })[];
 }
 
 /** As a request; undefined if it asks for nothing. */
@@ -13,7 +13,7 @@ export function requestOf(amounts: Resources): Request | undefined {
   if (amounts.size === 0) return undefined;
   const sorted = [...amounts].sort(([a], [b]) => (a < b ? -1 : 1));
   const key = sorted.map(([name, { unit, n }]) => `${name}=${n}${unit === 'bytes' ? 'B' : ''}`).join(' ');
-  return { key, amounts: new Map(sorted) };
+  return { key, parts: sorted.map(([name, amount]) => ({ name, ...amount })) };
 }
 
 interface Pool {
@@ -42,21 +42,26 @@ export class Pools {
 
   /** True if all that is asked for is free. */
   fits(request: Request | undefined): boolean {
-    return request === undefined || this.lacking(request).length === 0;
+    if (request === undefined) return true;
+    for (const { name, unit, n } of request.parts) {
+      const pool = this.pools.get(name);
+      if (pool === undefined || pool.unit !== unit || pool.free < n) return false;
+    }
+    return true;
   }
 
   /** True if it fits once nothing else is held. */
-  canEverFit({ amounts }: Request): boolean {
-    return [...amounts].every(([name, { unit, n }]) => {
+  canEverFit({ parts }: Request): boolean {
+    return parts.every(({ name, unit, n }) => {
       const pool = this.pools.get(name);
       return pool !== undefined && pool.unit === unit && pool.total >= n;
     });
   }
 
   /** The resources of which less is free than is asked for. */
-  lacking({ amounts }: Request): Lack[] {
+  lacking({ parts }: Request): Lack[] {
     const lacks: Lack[] = [];
-    for (const [name, asked] of amounts) {
+    for (const { name, ...asked } of parts) {
       const pool = this.pools.get(name);
       const free = pool?.unit === asked.unit ? Math.max(0, pool.free) : 0;
       if (free < asked.n) lacks.push({ name, asked, free, total: pool?.unit === asked.unit ? pool.total : 0 });
@@ -65,9 +70,9 @@ export class Pools {
   }
 
   /** Hands out what is asked for; it must fit. */
-  take({ amounts }: Request): Holdings {
+  take({ parts }: Request): Holdings {
     const holdings = new Map<string, readonly number[] | number>();
-    for (const [name, { n }] of amounts) {
+    for (const { name, n } of parts) {
       const pool = this.pools.get(name);
       if (pool === undefined) continue;
       pool.free -= n;
@@ -77,16 +82,16 @@ export class Pools {
   }
 
   /** Keeps so much from being handed out; `release` gives it back. */
-  keep({ amounts }: Request): void {
-    this.shift(amounts, -1);
+  keep(request: Request): void {
+    this.shift(request, -1);
   }
 
-  release({ amounts }: Request): void {
-    this.shift(amounts, 1);
+  release(request: Request): void {
+    this.shift(request, 1);
   }
 
-  private shift(amounts: Resources, sign: 1 | -1): void {
-    for (const [name, { n }] of amounts) {
+  private shift({ parts }: Request, sign: 1 | -1): void {
+    for (const { name, n } of parts) {
       const pool = this.pools.get(name);
       if (pool !== undefined) pool.free += sign * n;
     }

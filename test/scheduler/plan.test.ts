@@ -8,7 +8,7 @@ import { type Kind, type Ready, ReadyTasks } from '../../src/scheduler/ready.ts'
 import { Pools, type Request, requestOf } from '../../src/scheduler/resources.ts';
 import { liftOf } from '../../src/scheduler/starvation.ts';
 
-type Waiting = Omit<Ready, 'notBefore'>;
+type Waiting = Omit<Ready, 'notBefore' | 'isStale'>;
 
 /** A job with tasks that may all start now. */
 class Line implements Candidate {
@@ -19,16 +19,13 @@ class Line implements Candidate {
   readonly tasks: Ready[];
   /** How often it was looked whether an entry still counts. */
   looks = 0;
-  private readonly ready = new ReadyTasks(() => {
-    this.looks += 1;
-    return true;
-  });
+  private readonly ready = new ReadyTasks();
 
   constructor(name: string, free: number, tasks: readonly Waiting[]) {
     this.name = name;
     this.free = free;
-    this.tasks = tasks.map((task) => ({ ...task, notBefore: 0 }));
-    for (const task of this.tasks) this.ready.push(task);
+    this.tasks = [];
+    for (const task of tasks) this.add(task);
   }
 
   readyKinds(): Iterable<Kind> {
@@ -36,8 +33,17 @@ class Line implements Candidate {
   }
 
   add(task: Waiting): void {
-    this.tasks.push({ ...task, notBefore: 0 });
-    this.ready.push(this.tasks.at(-1) as Ready);
+    const look = () => (this.looks += 1);
+    const entry: Ready = {
+      ...task,
+      notBefore: 0,
+      get isStale() {
+        look();
+        return false;
+      },
+    };
+    this.tasks.push(entry);
+    this.ready.push(entry);
   }
 
   /** Plans, and keeps book of what waits. */

@@ -47,8 +47,8 @@ test('whatever is handed out, given back, and counted again after a restart: no 
 });
 
 /** After something was handed out: of what was asked for, there is enough, and nothing has two holders. */
-function check(supply: Resources, live: readonly Holdings[], { amounts: asked }: Request): void {
-  for (const [name, { unit, n }] of asked) {
+function check(supply: Resources, live: readonly Holdings[], { parts }: Request): void {
+  for (const { name, unit, n } of parts) {
     const total = supply.get(name)?.n ?? 0;
     const held = live.flatMap((holdings) => holdings.get(name) ?? []);
     if (unit === 'bytes') assert.ok(held.reduce((sum, one) => sum + one, 0) <= total);
