@@ -5,45 +5,20 @@
 import type { State } from '../protocol/states.ts';
 import { cyclesFrom, cycleThrough, type Edges, turned } from './cycles.ts';
 import { Families, type Standing } from './families.ts';
+import {
+  type Cause,
+  entryOf,
+  hasSameEdges,
+  type Node,
+  nodeOf,
+  type NodeState,
+  retire,
+  type TaskFacts,
+} from './node.ts';
 import { compareQueued, LiveHeap, type Queued } from './order.ts';
 import { isLive, type Kind, type Ready, ReadyTasks } from './ready.ts';
-import type { Request } from './resources.ts';
 
-export type RunIf = 'success' | 'always' | 'failure';
-/** `held`: its file was renamed to something that is no task, and counts as unfinished. */
-export type NodeState = Exclude<State, 'succeeded'> | 'held';
-
-export interface TaskFacts extends Queued {
-  dependencies: readonly string[];
-  /** Who queued it, and who queued that, nearest first. */
-  ancestors: readonly string[];
-  runIf: RunIf;
-  /** Milliseconds since 1970 before which it must not start; 0 for at once. */
-  notBefore: number;
-  /** The resources that it asks for; undefined: none. */
-  request?: Request | undefined;
-}
-
-/** The folder that a skipped task's cause lay in when it was skipped. */
-export interface Cause {
-  id: string;
-  folder: State;
-}
-
-interface Node extends TaskFacts {
-  state: NodeState;
-  cause: Cause | undefined;
-  /** The entry of it in the heap of the ready or of the delayed; any other entry there is stale. */
-  entry: Ready | undefined;
-  /** It has been its own entry: with 200,000 waiting, one object each is what fits. The next entries are copies. */
-  isStale: boolean;
-  /** How many of its dependencies have not ended, or are unknown. */
-  open: number;
-  /** Dependencies that ended without success. */
-  failed: Set<string> | undefined;
-  /** The later it was dropped, or its edges changed, the higher. */
-  turn: number;
-}
+export type { Cause, NodeState, RunIf, TaskFacts } from './node.ts';
 
 export type Readiness =
   | { kind: 'ready' }
@@ -426,39 +401,6 @@ export class JobGraph {
   }
 }
 
-/** Field by field: what is spread or deleted gets a hidden class of its own from V8, which takes twice what it holds. */
-function nodeOf(facts: TaskFacts, state: NodeState, cause: Cause | undefined): Node {
-  return {
-    id: facts.id,
-    priority: facts.priority,
-    queuedAt: facts.queuedAt,
-    dependencies: facts.dependencies,
-    ancestors: facts.ancestors,
-    runIf: facts.runIf,
-    notBefore: facts.notBefore,
-    request: facts.request,
-    state,
-    cause,
-    entry: undefined,
-    isStale: false,
-    open: 0,
-    failed: undefined,
-    turn: 0,
-  };
-}
-
-/** It is no entry any more, wherever that lies still. */
-function retire(node: Node): void {
-  if (node.entry !== undefined) node.entry.isStale = true;
-  node.entry = undefined;
-}
-
-/** An entry's place in its heap must not change: what has been one, or is delayed, gives a copy. */
-function entryOf(node: Node): Ready {
-  const { id, priority, queuedAt, notBefore, request, isStale } = node;
-  return isStale || notBefore > 0 ? { id, priority, queuedAt, notBefore, request, isStale: false } : node;
-}
-
 function isOpen(standing: Standing): boolean {
   return standing === 'unfinished' || standing === 'unknown';
 }
@@ -466,14 +408,6 @@ function isOpen(standing: Standing): boolean {
 /** Its dependencies are yet to be met, or will be again: what is skipped comes back by itself. */
 function waits(state: NodeState): boolean {
   return UNFINISHED.has(state) || state === 'skipped';
-}
-
-function hasSameEdges(a: TaskFacts, b: TaskFacts): boolean {
-  return isSame(a.dependencies, b.dependencies) && isSame(a.ancestors, b.ancestors);
-}
-
-function isSame(a: readonly string[], b: readonly string[]): boolean {
-  return a === b || (a.length === b.length && a.every((id, at) => id === b[at]));
 }
 
 function addTo(index: Map<string, Set<string>>, key: string, value: string): void {
