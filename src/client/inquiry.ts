@@ -29,6 +29,7 @@ export class Inquiry {
   live: Live[] | undefined;
   private readonly all = new Map<string, Why>();
   private readonly open: Why[] = [];
+  private readonly askers = new Map<string, string>();
   private taken = 0;
   private heldNames: Map<string, string> | undefined;
   private ids: string[] | undefined;
@@ -40,16 +41,23 @@ export class Inquiry {
     this.families = new Families(this.job);
   }
 
-  /** A task to be told about: without causes yet, and cut if there is nothing to add. */
-  begin(id: string): Why {
-    const state = this.stateOf(id) ?? 'unknown';
-    const at = state === 'unknown' ? undefined : movedAt(this.pathOf(id, state));
-    const why: Why = { task: id, state, since: at === undefined ? null : new Date(at).toISOString(), causes: [] };
-    if (this.all.has(id)) return { ...why, cut: 'told already' };
-    if (this.all.size >= MOST_TOLD) return { ...why, cut: 'too deep' };
+  /** A task to be told about: without causes yet, and cut if there is nothing to add. `asker`: the one that names it. */
+  begin(id: string, asker?: string): Why {
+    if (this.all.has(id)) return { ...this.named(id), cut: 'told already' };
+    if (this.all.size >= MOST_TOLD) return this.named(id);
+    const { cut: _, ...why } = this.named(id);
     this.all.set(id, why);
     this.open.push(why);
+    if (asker !== undefined) this.askers.set(id, asker);
     return why;
+  }
+
+  /** A task that is named, and not told about. */
+  named(id: string): Why {
+    const state = this.stateOf(id) ?? 'unknown';
+    const at = state === 'unknown' ? undefined : movedAt(this.pathOf(id, state));
+    const since = at === undefined ? null : new Date(at).toISOString();
+    return { task: id, state, since, causes: [], cut: 'too deep' };
   }
 
   /** One that was begun, and whose causes are not found yet; the first of them first. */
@@ -79,12 +87,14 @@ export class Inquiry {
     return state === 'held' ? `${this.job.folder('pending')}/${this.heldAs(id)}` : this.job.task(state, id);
   }
 
-  /** The id that a wrong one is most likely a slip of; what has succeeded is not looked through. */
+  /** The id that a wrong one is most likely a slip of, not the one that names it; what has succeeded is not looked through. */
   similarTo(id: string): string | null {
     this.ids ??= (['running', 'pending', 'failed', 'cancelled', 'skipped', 'rejected'] as const).flatMap((state) =>
       idsIn(this.job.folder(state)),
     );
-    return closest(id, this.ids) ?? null;
+    const asker = this.askers.get(id);
+    const others = this.ids.filter((other) => other !== asker);
+    return closest(id, others) ?? null;
   }
 
   private heldAs(id: string): string | undefined {

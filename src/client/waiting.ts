@@ -113,7 +113,7 @@ function iso(ms: number): string {
 /** The dependencies that have not come to what is asked of them, judged by a graph of nothing but their families. */
 function dependencyCauses(inquiry: Inquiry, facts: TaskFacts): Cause[] {
   const { job, families } = inquiry;
-  const tell = (id: string) => inquiry.begin(id);
+  const tell = (id: string) => inquiry.begin(id, facts.id);
   const graph = new JobGraph((id) => isThere(job.task('succeeded', id)));
   const put = (id: string, state: NodeState, ancestors: readonly string[]) =>
     graph.put({ ...facts, id, dependencies: [], ancestors }, state);
@@ -132,7 +132,7 @@ function dependencyCauses(inquiry: Inquiry, facts: TaskFacts): Cause[] {
     return [{ cause: 'dependency', run_if: facts.runIf, why: tell(dependency), ...queued }];
   }
   return judged.on.map((wait, i): Cause => {
-    const why: Why = i < MOST_TOLD ? tell(wait.dependency) : { ...inquiry.begin(wait.dependency), cut: 'too deep' };
+    const why: Why = i < MOST_TOLD ? tell(wait.dependency) : inquiry.named(wait.dependency);
     const base = { cause: 'dependency', run_if: facts.runIf, why } as const;
     if (wait.why === 'unknown' || isUnfinished(why)) return base;
     const members = families.of(wait.dependency).filter(isUnfinished);

@@ -76,6 +76,8 @@ describe('why a task waits', { concurrency: true }, () => {
       text,
       /Next: queue it \(spoold add .*--id transfrom COMMAND\), or correct the name: spoold edit .*ghosts\/load/,
     );
+    place.job('ghosts').drop('loader', { command: ['true'], dependencies: ['loades'] });
+    assert.match(await ask(place, 'ghosts/loader'), /by anybody yet \(there is load: is that/, 'not the one that asks');
   });
 
   it('for what a task queued that has itself succeeded', async () => {
