@@ -119,6 +119,10 @@ export function causeWords(cause: Cause, why: Why, telling: Telling): string {
     }
     case 'skipped':
       return skipWords(cause, why, telling);
+    case 'stopped':
+      return cause.why.state === cause.folder
+        ? `was cancelled${when}, before it ran, because its job stops at a failure (on_failure: stop), and ${cause.why.task} ${brief(cause.why, telling)}`
+        : `was cancelled${when} because ${cause.why.task} was ${cause.folder}; that has changed, and it comes back at the next look of the daemon`;
     case 'rejected':
       return `was rejected${when}, for it is no valid task: ${oneLine(cause.reason, 500)}`;
     case 'for_each':
@@ -315,6 +319,8 @@ function commandFor(cause: Cause, why: Why, telling: Telling): string | undefine
       return cause.folder === 'succeeded'
         ? `to run it all the same: spoold retry${dir} ${address}`
         : nextCommand(cause.why, telling);
+    case 'stopped':
+      return nextCommand(cause.why, telling);
     case 'rejected':
       return `spoold retry${dir} --edit ${address}`;
     case 'moved_by_hand':

@@ -59,7 +59,7 @@ function rejectionLines({ causes }: Why): string[] {
 function childrenOf({ causes }: Why): Why[] {
   return causes.flatMap((cause: Cause) => {
     if (cause.cause === 'dependency') return cause.queued === undefined ? [cause.why] : [cause.why, ...cause.queued];
-    return cause.cause === 'skipped' ? [cause.why] : [];
+    return cause.cause === 'skipped' || cause.cause === 'stopped' ? [cause.why] : [];
   });
 }
 

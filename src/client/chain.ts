@@ -14,7 +14,7 @@ export function rootOf(why: Why): Why {
 export function nextOf({ causes }: Why): Why | undefined {
   const named = causes.flatMap((cause) => {
     if (cause.cause === 'dependency') return [cause.queued?.[0] ?? cause.why];
-    return cause.cause === 'skipped' ? [cause.why] : [];
+    return cause.cause === 'skipped' || cause.cause === 'stopped' ? [cause.why] : [];
   });
   return named.find(({ state }) => state === 'unknown' || state === 'held') ?? named[0];
 }

@@ -58,6 +58,10 @@ function verdictOf(inquiry: Inquiry, id: string, state: Ended): Cause[] {
     const { runIf } = factsHere(inquiry, id, state);
     return [{ cause: 'skipped', folder: cause.folder, run_if: runIf, why: inquiry.begin(cause.id) }];
   }
+  if (state === 'cancelled') {
+    const cause = causeOf(job, id, state);
+    if (cause !== undefined) return [{ cause: 'stopped', folder: cause.folder, why: inquiry.begin(cause.id) }];
+  }
   const latest = attemptsOf(job, id).findLast(({ now }) => now.kind !== 'void');
   if (state === 'cancelled') return [cancelledCause(inquiry, id, latest)];
   const result = latest?.now.kind === 'settled' ? latest.now.result : undefined;

@@ -85,9 +85,10 @@ export function loadGraph(job: JobLayout): JobGraph {
   return graph;
 }
 
-/** The task whose end caused another to be skipped, and the folder it lay in then. */
-export function causeOf(job: JobLayout, id: string): Cause | undefined {
-  const match = /^cause: (\w+)\/(\S+)\.json$/m.exec(textOf(job.reason(id)));
+/** The task whose end caused another to be skipped (or cancelled, where its job stops at a failure), and the folder it lay in then. */
+export function causeOf(job: JobLayout, id: string, state: 'skipped' | 'cancelled' = 'skipped'): Cause | undefined {
+  const path = state === 'skipped' ? job.reason(id) : `${job.folder(state)}/${id}.reason.txt`;
+  const match = /^cause: (\w+)\/(\S+)\.json$/m.exec(textOf(path));
   return match ? { folder: match[1] as State, id: match[2] as string } : undefined;
 }
 

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { after, before, describe, it } from 'node:test';
 import { Place } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
+import { quietPlace } from './quiet-place.ts';
 
 const me = userInfo().username;
 const sleep = { command: ['sleep', '1000'] };
@@ -213,5 +215,29 @@ describe('why a task is where it is', { concurrency: true }, () => {
       document.waiting.reduce((n, { tasks }) => n + tasks.length, 0),
       11,
     );
+  });
+});
+
+describe('why a task was cancelled by its job', () => {
+  it('the failure that stopped it, and the command that brings both back', async () => {
+    const place = quietPlace();
+    try {
+      const job = place
+        .job('j')
+        .write('pending/x.json', '{"command":["true"]}')
+        .write('pending/y.json', '{"command":["true"]}');
+      for (const folder of ['cancelled', 'failed']) mkdirSync(job.path(folder));
+      job.move('x', 'pending', 'cancelled');
+      job.move('y', 'pending', 'failed');
+      job.write('cancelled/x.reason.txt', 'cause: failed/y.json\ny is failed, and the job stops at a failure.\n');
+      const { out } = await place.spoold('why', 'j/x');
+      assert.match(
+        out,
+        /^j\/x was cancelled .*, because its job stops at a failure \(on_failure: stop\), and y was called failed/,
+      );
+      assert.match(out, /Next: to run it: spoold retry .*j\/y\n$/);
+    } finally {
+      await place.close();
+    }
   });
 });
