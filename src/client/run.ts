@@ -177,7 +177,7 @@ export interface RunOutcome {
   tasks: number;
 }
 
-/** What a job that has ended came to: a single command's own status; otherwise 0 if every task succeeded, else 1. */
+/** What a job that has ended came to: a single command's own status; otherwise 1 if any failed, was cancelled or rejected. */
 export function outcomeOf({ layout, job }: Venue, only: string | undefined): RunOutcome {
   const paths = layout.job(job);
   const states = ['failed', 'cancelled', 'skipped', 'rejected'] as const;
@@ -187,7 +187,9 @@ export function outcomeOf({ layout, job }: Venue, only: string | undefined): Run
       .map((task) => ({ task, state, why: whyOf(layout, job, task, state) })),
   );
   const tasks = unsuccessful.length + idsIn(paths.folder('succeeded')).length;
-  if (unsuccessful.length === 0) return { status: tasks === 0 ? 125 : 0, unsuccessful, tasks };
+  // What was skipped says nothing by itself: see jobStateOf.
+  if (unsuccessful.every(({ state }) => state === 'skipped'))
+    return { status: tasks === 0 ? 125 : 0, unsuccessful, tasks };
   const own = only === undefined ? undefined : unsuccessful.find(({ task }) => task === only);
   return { status: own === undefined ? 1 : statusOf(layout, job, own), unsuccessful, tasks };
 }

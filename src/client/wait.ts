@@ -178,7 +178,7 @@ class WholeJob implements Target {
     return {
       job: this.name,
       state,
-      status: bad.length === 0 ? 0 : 1,
+      status: state === 'failed' ? 1 : 0,
       ...(bad.length > 0 && { message: bad.join(', ') }),
     };
   }

@@ -68,11 +68,14 @@ export function stateOf(job: JobLayout, id: string): State | undefined {
 
 export type JobState = 'working' | 'waiting' | 'failed' | 'completed';
 
-/** A job's state in a word, from its counts. */
+/**
+ * A job's state in a word, from its counts. What was skipped says nothing by itself: if a failure caused it, that counts;
+ * else it was to run only after one (`run_if: failure`), or a person passed it over.
+ */
 export function jobStateOf(counts: Counts): JobState {
   if (counts.running > 0) return 'working';
   if (counts.pending > 0 || counts.held > 0) return 'waiting';
-  return counts.failed + counts.rejected + counts.skipped + counts.cancelled > 0 ? 'failed' : 'completed';
+  return counts.failed + counts.rejected + counts.cancelled > 0 ? 'failed' : 'completed';
 }
 
 /** The number in a `parallel` file; undefined if there is none; `damaged` if it is no whole number from 0. */

@@ -133,6 +133,18 @@ describe('submit --wait', () => {
     assert.match(json.archived, /archive\/bad\./);
   });
 
+  it('ends with 0 where the only task that did not run was to run after a failure; run does too', async () => {
+    await place.start();
+    const flow = 'tasks:\n  a: {shell: "true"}\n  alarm: {shell: "true", dependencies: [a], run_if: failure}\n';
+    writeFileSync(place.aside('calm.yaml'), flow);
+    const { status, err } = await place.spoold('submit', '--wait', 'calm.yaml');
+    assert.deepEqual([status, err], [0, '']);
+    assert.deepEqual(place.job('calm').ids('skipped'), ['alarm']);
+    assert.match((await place.spoold('status', 'calm')).out, /^calm is completed: /m);
+    assert.equal((await place.spoold('run', 'calm.yaml')).status, 0);
+    assert.equal((await place.spoold('wait', 'calm/alarm')).status, 1);
+  });
+
   it('ends with 3 where nobody would ever run it, the job being queued', async () => {
     writeFileSync(place.aside('good.yaml'), 'tasks: {a: {shell: "true"}}');
     const { status, out, err } = await place.spoold('submit', '--wait', 'good.yaml');

@@ -144,7 +144,8 @@ test("a job's state in a word: working, waiting, failed or completed", () => {
   const none = Object.fromEntries([...STATES, 'held'].map((word) => [word, 0])) as Counts;
   assert.equal(jobStateOf(none), 'completed');
   assert.equal(jobStateOf({ ...none, succeeded: 3 }), 'completed');
-  for (const bad of ['failed', 'rejected', 'skipped', 'cancelled'] as const) {
+  assert.equal(jobStateOf({ ...none, succeeded: 1, skipped: 1 }), 'completed'); // run_if: failure, and nothing failed
+  for (const bad of ['failed', 'rejected', 'cancelled'] as const) {
     assert.equal(jobStateOf({ ...none, [bad]: 1 }), 'failed');
     for (const open of ['pending', 'held'] as const) {
       assert.equal(jobStateOf({ ...none, [bad]: 1, [open]: 1 }), 'waiting');
