@@ -232,11 +232,28 @@ function dropOld(job: JobHands, id: string, task: Task, minutes: number): void {
 const record = (place: Place): { room_for?: string } =>
   JSON.parse(readText(place.at('daemon.json')) ?? '{}') as { room_for?: string };
 
-/** Waits until the daemon has taken a drop in. */
-function isQueued(place: Place, id: string): Promise<unknown> {
-  const events = () => readText(place.at('events.ndjson')) ?? '';
-  const has = (line: string) => line.includes(`"task":"${id}"`) && line.includes('"queued"');
-  return waitUntil(`${id} is taken in`, () => events().split('\n').some(has), events, PATIENCE);
+/** True if the daemon has told that it took the drop in. It tells so of drops that come once it has read the job's folders. */
+function isQueued(place: Place, id: string): boolean {
+  const events = readText(place.at('events.ndjson')) ?? '';
+  return events.split('\n').some((line) => line.includes(`"task":"${id}"`) && line.includes('"queued"'));
+}
+
+function takenIn(place: Place, ...ids: string[]): Promise<unknown> {
+  return waitUntil(
+    `${ids.join()} taken in`,
+    () => ids.every((id) => isQueued(place, id)),
+    () => place.log,
+    PATIENCE,
+  );
+}
+
+/** Resolves once the daemon has read all of a job's folders. */
+async function isRead(place: Place, job: JobHands): Promise<void> {
+  for (let n = 1, told = false; !told; n++) {
+    job.drop(`probe-${n}`, { command: 'true' });
+    await job.comesTo('succeeded', `probe-${n}`, PATIENCE);
+    told = isQueued(place, `probe-${n}`);
+  }
 }
 
 describe('one that has waited longer than starvation_after', { concurrency: true }, () => {
@@ -246,11 +263,12 @@ describe('one that has waited longer than starvation_after', { concurrency: true
   ] as const) {
     it(`${setting === 'none' ? 'and is not to be' : 'is'} lifted, tier by tier, above what came later with a higher priority`, async () => {
       const { place, job } = await open(`starvation_after: ${setting}\n`, 1);
+      await isRead(place, job);
       job.drop('first', holder(place, {}));
       await hasBegun(place, 'first');
       dropOld(job, 'low', holder(place, { priority: 'best_effort' }), 35);
       job.drop('high', holder(place, { priority: 'foreground' }));
-      for (const id of ['low', 'high']) await isQueued(place, id);
+      await takenIn(place, 'low', 'high');
       letGo(place, 'first', 'low', 'high');
       for (const id of order) await job.comesTo('succeeded', id, PATIENCE);
       assert.deepEqual(begun(place), order);
@@ -259,12 +277,13 @@ describe('one that has waited longer than starvation_after', { concurrency: true
 
   it('has room kept for what it asks for, and the daemon says for whom', async () => {
     const { place, job } = await open('resources: {gpu: 2}\n');
+    await isRead(place, job);
     job.drop('first', holder(place, { resources: { gpu: 1 } }));
     await hasBegun(place, 'first');
     dropOld(job, 'both', holder(place, { resources: { gpu: 2 } }), 15);
-    await isQueued(place, 'both');
+    await takenIn(place, 'both');
     job.drop('one', holder(place, { resources: { gpu: 1 } }));
-    await isQueued(place, 'one');
+    await takenIn(place, 'one');
     await waitUntil(
       'room is kept',
       () => record(place).room_for === 'work/both',
