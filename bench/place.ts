@@ -130,9 +130,9 @@ export class Place {
     }
   }
 
-  /** Resolves once the job has nothing pending or running. */
-  async drained(job: string): Promise<void> {
-    await until(() => this.count(job, 'pending') === 0 && this.count(job, 'running') === 0, 20);
+  /** Resolves once a job has so many succeeded tasks. */
+  async succeeded(job: string, count: number): Promise<void> {
+    await until(() => this.count(job, 'succeeded') >= count, 20);
   }
 
   /**
