@@ -69,7 +69,7 @@ const highest = (numbers: ReadonlyMap<string, number>) => [...numbers.values()].
 function turnsOf({ specs, heads }: Workflow, limit: number, supply: Resources): Map<string, number> {
   const turns = new Map<string, number>();
   const graph = new JobGraph((id) => turns.has(id) || heads.has(id));
-  let queuedAt = 0; // tasks are written, and so age, in the order of the file
+  let queuedAt = 0; // tasks are written, and so age, in the order of the file; on the disk some may be as old as others
   for (const [id, { resources, ...spec }] of specs) {
     const request = requestOf(resources);
     graph.put({ ...spec, id, queuedAt: queuedAt++, notBefore: 0, request }, 'pending');
