@@ -2,15 +2,25 @@
 // ancestors set. The copy is published first, then the source moves to children/, where it stays until the copy is
 // synced; a crash in between finds the copy of the same parent, and the first text stands.
 import { join } from 'node:path';
-import { createFolder, isThere, moveIfFree, namesIn, overwrite, publish, remove, removeTree } from '../host/atomic.ts';
+import {
+  createFolder,
+  isThere,
+  moveIfFree,
+  namesIn,
+  overwrite,
+  publish,
+  remove,
+  removeTree,
+  replaceWhole,
+} from '../host/atomic.ts';
 import { nameProblem, taskIdOf } from '../protocol/names.ts';
 import { describeJsonErrorBriefly, describeBriefly } from '../protocol/problems.ts';
 import { unmeetable } from '../protocol/resources.ts';
 import { parseBundle, type Raw } from '../protocol/task.ts';
-import { type Drop, foldersHolding, readBundleText, readDrop, shortened } from '../store/tasks.ts';
+import { type Drop, foldersHolding, isCutShort, readBundleText, readDrop, shortened } from '../store/tasks.ts';
 import { relocate } from './intake.ts';
 import { specFrom } from './judge.ts';
-import type { Attempt } from './job.ts';
+import type { Attempt, Job } from './job.ts';
 import type { World } from './world.ts';
 
 /** Perhaps still being written: no problem yet. */
@@ -73,7 +83,7 @@ export function takeChildrenAgain(world: World, attempt: Attempt): void {
     const drop = readDrop(path);
     if (id !== undefined && (drop.kind === 'json' || drop.kind === 'bundle'))
       adoptAll(world, attempt, id, path, drop, true);
-    world.afterSync(() => remove(path));
+    removeAfterSync(world, attempt, path);
   }
 }
 
@@ -121,8 +131,10 @@ function adopt(world: World, attempt: Attempt, id: string, value: Raw, path: str
   if ('problems' in parsed) return describeBriefly(text, path, parsed.problems).join('\n');
   const unmet = unmeetable(parsed.spec.resources, world.config.resources);
   if (unmet.length > 0) return describeBriefly(text, path, unmet).join('\n');
+  const whole = `${JSON.stringify(child)}\n`;
+  if (isMended(world, job, id, whole)) return undefined;
   const [state] = foldersHolding(job.layout, id);
-  if (state !== undefined || !publish(job.layout.task('pending', id), `${JSON.stringify(child)}\n`)) {
+  if (state !== undefined || !publish(job.layout.task('pending', id), whole)) {
     const [holder] = foldersHolding(job.layout, id);
     if (holder === undefined || !isOurChild(attempt, job.layout.task(holder, id))) {
       return `${path}: the id ${id} is in use by another task of the job (${holder ?? 'it has just moved'}). Give the child another name.`;
@@ -152,6 +164,21 @@ function limitProblem({ config }: World, attempt: Attempt, path: string): string
   return `${path}: ${attempt.id} has queued ${config.maxChildren} tasks already, and max_children is ${config.maxChildren}. If that is meant, raise max_children in config.yaml.`;
 }
 
+/** A power cut may have left no more than a beginning of a child, for it is taken in without a sync: made whole again where it lies, or away with it if it was rejected for that. */
+function isMended(world: World, job: Job, id: string, whole: string): boolean {
+  const [state = 'rejected'] = foldersHolding(job.layout, id);
+  const path = job.layout.task(state, id);
+  if (!isCutShort(path, whole)) return false;
+  if (state === 'rejected') {
+    remove(path);
+    job.hint('rejected', `${id}.json`);
+    return false;
+  }
+  replaceWhole(path, whole);
+  relocate(world, job, id);
+  return true;
+}
+
 function lineageOf(attempt: Attempt): string[] {
   return [attempt.id, ...(attempt.job.graph.get(attempt.id)?.ancestors ?? [])];
 }
@@ -167,7 +194,17 @@ function setSourceAside(world: World, attempt: Attempt, path: string, id: string
   createFolder(children);
   const source = join(children, `${id}.json`);
   if (moveIfFree(path, source) === 'exists') remove(path); // one rename: half moved it would have two names, and be no child
-  world.afterSync(() => remove(source));
+  removeAfterSync(world, attempt, source);
+}
+
+/** The source of children goes once they are on the disk; until then the attempt is not settled, or a power cut could take them alone. */
+function removeAfterSync(world: World, attempt: Attempt, source: string): void {
+  attempt.unsyncedDrops += 1;
+  world.afterSync(() => {
+    attempt.unsyncedDrops -= 1;
+    world.looks.add(attempt);
+    remove(source);
+  });
 }
 
 /** Makes a closed drop folder disappear once all in it is taken in and synced; what is no valid task stays. */

@@ -70,6 +70,7 @@ function adoptClaim(world: World, job: Job, id: string): void {
     since: monotonic(),
     nextLook: 0,
     dropped: true,
+    unsyncedDrops: 0,
   };
   const ending = readEnding(run.layout);
   if (ending !== undefined) attempt.ending = ending;
@@ -164,9 +165,11 @@ function gather(world: World, attempt: Attempt): AttemptFacts & { pidFile: PidFi
   if (attempt.told !== undefined) return factsTold(world, attempt, attempt.told);
   let pidFile = readPidFile(run.layout);
   rememberRunner(world, attempt, pidFile);
+  if (mayLackChildren(attempt, pidFile)) pidFile = pidFile.runner === undefined ? {} : { runner: pidFile.runner };
   const lives = pidFile.lastWord === undefined && runnerLives(world, attempt);
   // It may have said its last word and died between the two looks: a dead runner's file is read after its death.
-  if (pidFile.runner !== undefined && pidFile.lastWord === undefined && !lives) pidFile = readPidFile(run.layout);
+  if (pidFile.runner !== undefined && pidFile.lastWord === undefined && !lives && isOfThisBoot(pidFile.runner))
+    pidFile = readPidFile(run.layout);
   return {
     pidFile,
     get hasResult() {
@@ -211,6 +214,13 @@ function factsTold(world: World, attempt: Attempt, told: Told): AttemptFacts & {
     hasLastWord: true,
     processesLeft: () => processesLeft(world, attempt),
   };
+}
+
+/** Its last word has survived a power cut, and of what it queued perhaps not all: then the word says too much. */
+function mayLackChildren({ run }: Attempt, { runner, lastWord }: PidFile): boolean {
+  if (runner === undefined || lastWord === undefined || isOfThisBoot(runner)) return false;
+  const { pending, closed, children } = run.layout;
+  return isThere(children) || isThere(closed) || namesIn(pending).length > 0;
 }
 
 /**

@@ -48,6 +48,8 @@ export interface Attempt {
   dropped: boolean;
   /** How many children this daemon has taken in from it. */
   children: number;
+  /** Files of its children that wait for a sync: it is settled after that. */
+  unsyncedDrops: number;
   /** A child of it is no valid task, in words. */
   badChild?: string;
 }

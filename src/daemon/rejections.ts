@@ -1,5 +1,6 @@
 // What is no task: left alone while somebody may still be writing it, then set aside in rejected/ with its reason in
 // words, and looked at again when it changes there.
+import { dirname } from 'node:path';
 import { isThere, moveIfFree, overwrite, remove } from '../host/atomic.ts';
 import { monotonic } from '../host/clock.ts';
 import { nameProblem } from '../protocol/names.ts';
@@ -17,7 +18,9 @@ export function leaveAlone(world: World, job: Job, id: string, reason: string): 
   const stamp = fileStamp(job.layout.task('pending', id));
   if (stamp === undefined) return;
   const before = job.unfinished.get(id);
-  if (before === undefined || before.stamp !== stamp) {
+  // An array that is being taken in may have the whole of what a power cut has left of it.
+  const isSpreading = [...world.bundles].some((path) => dirname(path) === job.layout.folder('pending'));
+  if (before === undefined || before.stamp !== stamp || isSpreading) {
     job.unfinished.set(id, { stamp, since: monotonic() });
     world.settling.add(job);
     return;

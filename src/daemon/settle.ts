@@ -1,4 +1,4 @@
-// The end of an attempt, in this order: drop folder closed and emptied, result.json, the task moved to the folder that
+// The end of an attempt, in this order: drop folder closed and emptied (and its children synced), result.json, the task moved to the folder that
 // the result names, the claim unlinked. A crash after any of them is finished by the next look: without a result the
 // attempt is judged again from its facts, with one the move is made again.
 import { errnoOf } from '../errors.ts';
@@ -49,6 +49,7 @@ export function settle(world: World, attempt: Attempt, end: End): void {
   try {
     if (!attempt.told?.isClosed && closeDrops(attempt.run.layout))
       takeChildren(world, attempt, attempt.run.layout.closed, true);
+    if (attempt.unsyncedDrops > 0) return void (attempt.nextLook = monotonic() + SETTLE_AGAIN_MS);
     const result = resultOf(attempt, end, world.host);
     writeResult(attempt.run.layout, result);
     conclude(world, attempt, result);

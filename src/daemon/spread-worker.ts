@@ -3,11 +3,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
 import { errnoOf, SpooldError } from '../errors.ts';
-import { isThere, moveIfFree, publish } from '../host/atomic.ts';
+import { isThere, moveIfFree, publish, replaceWhole } from '../host/atomic.ts';
 import { JobLayout } from '../protocol/layout.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
 import { type BundledTask, namingEntry, parseBundle } from '../protocol/task.ts';
-import { foldersHolding, readBundleText, readDrop, reject } from '../store/tasks.ts';
+import { foldersHolding, isCutShort, readBundleText, readDrop, reject } from '../store/tasks.ts';
 import type { SpreadAnswer, SpreadOrder } from './bundle.ts';
 
 const order = workerData as SpreadOrder;
@@ -45,6 +45,11 @@ function publishTask(task: BundledTask): string | undefined {
   if (foldersHolding(job, task.id).length === 0 && publish(path, text)) return undefined;
   const [state] = foldersHolding(job, task.id);
   if (state === undefined) return publish(path, text) ? undefined : task.id;
+  // Published before a power cut, and not synced: here it is whole.
+  if (isCutShort(job.task(state, task.id), text)) {
+    replaceWhole(job.task(state, task.id), text);
+    return undefined;
+  }
   const there = readDrop(job.task(state, task.id), owners);
   if (there.kind === 'json' && isDeepStrictEqual(there.value, task.raw)) return undefined;
   const aside = job.task('pending', `.bundled-${task.id}`);

@@ -46,6 +46,7 @@ export function start(world: World, job: Job, id: string, holdings: Holdings): v
     children: 0,
     since: now,
     dropped: false,
+    unsyncedDrops: 0,
     handedAt: now,
     nextLook: now + FIRST_LOOK_MS,
   };

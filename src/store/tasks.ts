@@ -113,6 +113,14 @@ function isTooDeep(bytes: Buffer): boolean {
   return false;
 }
 
+/** True if a file holds no more than a beginning of `text`, or zeros in its place: what a power cut leaves of a file that was not synced. */
+export function isCutShort(path: string, text: string): boolean {
+  const drop = readDrop(path);
+  return (
+    drop.kind === 'unfinished' && drop.text !== undefined && (text.startsWith(drop.text) || /^\0*$/.test(drop.text))
+  );
+}
+
 function unopenable(path: string, error: unknown): Drop {
   const code = errnoOf(error);
   if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing' };

@@ -326,7 +326,6 @@ export class CrashRun {
   /** A daemon that is gone is followed by the next one. */
   private watch(): void {
     const { daemon } = this.place;
-    if (this.watchTracer()) return;
     if (daemon === undefined || !isOver(daemon) || this.isStopping) return;
     this.noteEnd();
     this.startNext();
@@ -337,6 +336,7 @@ export class CrashRun {
     if (daemon === undefined || !isOver(daemon)) return;
     const crashed = this.lastCrash('daemon');
     if (crashed !== undefined) this.noteCrash(crashed);
+    else if (this.wasEnded) this.wasEnded = false;
     else if (daemon.signalCode !== null || daemon.exitCode !== 0)
       this.violations.push(
         `a daemon ended by itself: ${daemon.signalCode ?? daemon.exitCode}: ${this.place.log.slice(-1500)}`,
@@ -392,19 +392,10 @@ export class CrashRun {
     const { call } = this.plan;
     const inject = call === undefined ? [] : ['-e', `inject=${call.syscall}:signal=KILL:when=${call.when}`];
     const known = await knownCalls();
-    const args = [
-      '-f',
-      '-p',
-      `${launcher}`,
-      '-o',
-      this.place.aside('strace'),
-      '-e',
-      `trace=${known.join(',')}`,
-      '-e',
-      'signal=none',
-    ];
+    // Told by its standard error, which it does not keep back as it does a file.
+    const args = ['-f', '-p', `${launcher}`, '-e', `trace=${known.join(',')}`, '-e', 'signal=SIGKILL'];
     this.tracer = spawn('strace', [...args, ...inject], { stdio: ['ignore', 'ignore', 'pipe'] });
-    this.tracer.stderr?.resume();
+    this.tracer.stderr?.setEncoding('latin1').on('data', (text: string) => this.hear(text));
     this.killsAll = all;
     await waitUntil('strace has attached itself', () =>
       /^TracerPid:\s+[1-9]/m.test(readText(`/proc/${launcher}/status`) ?? ''),
@@ -412,38 +403,35 @@ export class CrashRun {
   }
 
   private killsAll = false;
+  private strace = '';
 
-  /** Once it has struck it lets the others go, or ends them all. True if a daemon was ended so. */
-  private watchTracer(): boolean {
-    if (this.tracer === undefined || this.fired || this.plan.call === undefined) return false;
-    const struck = /^.*\+\+\+ killed by SIGKILL \+\+\+/m.exec(readText(this.place.aside('strace')) ?? '');
-    if (struck === null) return false;
+  /** Once it has struck it lets the others go, or everything ends. */
+  private hear(text: string): void {
+    this.strace += text;
+    const { call } = this.plan;
+    if (this.fired || call === undefined || !this.strace.includes('+++ killed by SIGKILL +++')) return;
     this.fired = true;
     this.crashes += 1;
-    const last = (readText(this.place.aside('strace')) ?? '').split('\n').slice(-6).join('\n');
-    this.story.push(
-      `killed at ${this.plan.call.syscall} ${this.plan.call.when}:\n${last}`,
-      ...treeOf(this.place.dir).lines(),
-    );
-    if (!this.killsAll) {
-      this.tracer.kill('SIGTERM');
-      return false;
-    }
-    for (let round = 0; round < 3; round++) for (const live of this.place.processes()) signalProcess(live, 'SIGKILL');
-    this.tracer.kill('SIGTERM');
-    this.isStopping = false;
-    this.place.daemon?.once('exit', () => undefined);
-    this.place.daemon = undefined;
-    this.startNext();
-    return true;
+    if (this.killsAll) for (let round = 0; round < 3; round++) this.endAll();
+    this.tracer?.kill('SIGTERM');
+    const last = this.strace.split('\n').slice(-8);
+    this.story.push(`killed at ${call.syscall} ${call.when}:`, ...last, ...treeOf(this.place.dir).lines());
   }
+
+  private endAll(): void {
+    for (const live of this.place.processes()) signalProcess(live, 'SIGKILL');
+    this.wasEnded = true;
+  }
+
+  /** The daemon was ended with all else, on purpose. */
+  private wasEnded = false;
 
   private async detach(): Promise<void> {
     const { tracer } = this;
     if (tracer === undefined) return;
     tracer.kill('SIGTERM');
     await waitUntil('strace has let go', () => isOver(tracer));
-    this.calls = countCalls(readText(this.place.aside('strace')) ?? '');
+    this.calls = countCalls(this.strace);
     this.tracer = undefined;
   }
 
@@ -544,8 +532,8 @@ export async function whyNoStrace(): Promise<string | undefined> {
 /** How often at most one process made each call. */
 function countCalls(text: string): Record<string, number> {
   const byProcess = new Map<string, number>();
-  for (const [, pid, name] of text.matchAll(/^(\d+)\s+([a-z0-9_]+)\(/gm)) {
-    const key = `${pid} ${name}`;
+  for (const [, pid, name] of text.matchAll(/^(?:\[pid\s+(\d+)\] )?([a-z0-9_]+)\(/gm)) {
+    const key = `${pid ?? 'launcher'} ${name}`;
     byProcess.set(key, (byProcess.get(key) ?? 0) + 1);
   }
   const most: Record<string, number> = {};

@@ -21,6 +21,8 @@ export interface Scenario {
   power?: boolean;
   /** Ids that only a running task drops: nobody was told that they are safe. */
   children?: readonly string[];
+  /** Ids that wait for their time, if nobody moves them. */
+  waiting?: readonly string[];
   /** `job/task` → its folder in the end, and how often it is run if only daemons crash. */
   ends: Record<string, [Folder, number]>;
 }
@@ -194,6 +196,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'moves by hand',
+    waiting: ['later', 'never'],
     power: true,
     client: true,
     before(run) {
