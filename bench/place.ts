@@ -22,6 +22,14 @@ export interface Task {
 
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
+/** In steps, so that an interrupt is heard in between. */
+async function forEach(ids: readonly string[], act: (id: string, index: number) => void): Promise<void> {
+  for (const [i, id] of ids.entries()) {
+    act(id, i);
+    if (i % 500 === 499) await pause(0);
+  }
+}
+
 export class Place {
   readonly root: string;
   private readonly drafts: string;
@@ -161,21 +169,21 @@ export class Place {
   }
 
   /** Puts files straight into pending/; for a directory that is not served yet. */
-  fillPending(job: string, ids: readonly string[], taskOf: (index: number) => Task): void {
-    ids.forEach((id, i) => writeFileSync(this.at(job, 'pending', `${id}.json`), JSON.stringify(taskOf(i))));
+  fillPending(job: string, ids: readonly string[], taskOf: (index: number) => Task): Promise<void> {
+    return forEach(ids, (id, i) => writeFileSync(this.at(job, 'pending', `${id}.json`), JSON.stringify(taskOf(i))));
   }
 
   /**
    * Makes what finished silent tasks leave: the files of one that really ran, copied under other names. The directory
    * must have been served before, and `model` be a finished task of `job`.
    */
-  fillFinished(job: string, ids: readonly string[], from: { job: string; model: string }): void {
+  fillFinished(job: string, ids: readonly string[], from: { job: string; model: string }): Promise<void> {
     const run = this.at(from.job, 'runs', `${from.model}.1`);
     const names = readdirSync(run);
     const files = names.map((name) => [name, readFileSync(join(run, name), 'utf8')] as const);
     const task = readFileSync(this.at(from.job, 'succeeded', `${from.model}.json`));
     for (const folder of ['succeeded', 'runs']) mkdirSync(this.at(job, folder), { recursive: true });
-    for (const id of ids) {
+    return forEach(ids, (id) => {
       const copy = this.at(job, 'runs', `${id}.1`);
       mkdirSync(copy);
       for (const [name, text] of files) {
@@ -185,7 +193,7 @@ export class Place {
         writeFileSync(join(copy, name), own);
       }
       writeFileSync(this.at(job, 'succeeded', `${id}.json`), task);
-    }
+    });
   }
 
   /** Runs one silent task to its end under a daemon that is stopped again: a model of finished ones. */

@@ -36,8 +36,8 @@ export class Queue {
     const model = await place.makeModel();
     place.makeJob(JOB);
     place.pauseJob(JOB);
-    place.fillFinished(JOB, place.ids(finished, 'finished'), model);
-    place.fillPending(JOB, place.ids(waiting, 'waiting'), (i) => (i % 2 === 0 ? GATED : TRUE));
+    await place.fillFinished(JOB, place.ids(finished, 'finished'), model);
+    await place.fillPending(JOB, place.ids(waiting, 'waiting'), (i) => (i % 2 === 0 ? GATED : TRUE));
     const pid = place.start();
     await place.settled();
     return new Queue(place, cpuMs(pid));

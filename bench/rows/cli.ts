@@ -17,8 +17,8 @@ export const cli: Row = {
     bench.doing(`making ${jobs} jobs of ${2 * each} tasks`);
     for (let i = 0; i < jobs; i++) {
       full.makeJob(`job${i}`);
-      full.fillFinished(`job${i}`, full.ids(each), model);
-      full.fillPending(`job${i}`, full.ids(each), () => GATED);
+      await full.fillFinished(`job${i}`, full.ids(each), model);
+      await full.fillPending(`job${i}`, full.ids(each), () => GATED);
     }
     full.start();
     await full.settled();

@@ -15,7 +15,7 @@ export const idle: Row = {
     bench.doing(`making ${jobs} jobs of ${each} finished tasks`);
     for (let i = 0; i < jobs; i++) {
       place.makeJob(`job${i}`);
-      place.fillFinished(`job${i}`, place.ids(each), model);
+      await place.fillFinished(`job${i}`, place.ids(each), model);
     }
     const pid = place.start();
     await place.settled();

@@ -32,7 +32,7 @@ async function ofWaiting(bench: Bench, waiting: number, peaks: number[]): Promis
   place.makeJob(JOB);
   place.pauseJob(JOB);
   bench.doing(`making ${waiting} tasks`);
-  place.fillPending(JOB, place.ids(waiting), (i) => (i % 2 === 0 ? GATED : TRUE));
+  await place.fillPending(JOB, place.ids(waiting), (i) => (i % 2 === 0 ? GATED : TRUE));
   return bench.repeated('memory of those that wait', async () => {
     const pid = place.start();
     await place.settled();

@@ -22,15 +22,15 @@ export const restart: Row = {
     const model = await place.makeModel();
     place.makeJob(JOB);
     bench.doing(`making ${others} that wait and ${others} that have finished`);
-    place.fillFinished(JOB, place.ids(others), model);
-    place.fillPending(JOB, place.ids(others), () => GATED);
+    await place.fillFinished(JOB, place.ids(others), model);
+    await place.fillPending(JOB, place.ids(others), () => GATED);
     place.start();
     await place.settled();
     const [first, all]: [number[], number[]] = [[], []];
     await bench.repeated('restart', async () => {
       await place.kill();
       const ids = place.ids(STARTABLE);
-      place.fillPending(JOB, ids, () => ({ command: [stamp] }));
+      await place.fillPending(JOB, ids, () => ({ command: [stamp] }));
       const [begin, clock] = [performance.now(), process.hrtime.bigint()];
       place.start();
       const settledAt = await place.settled();
