@@ -33,7 +33,10 @@ echo "begin $name $SPOOLD_ATTEMPT$said" >>"$PROVE/account"
 case $1 in
   parent)
     for n in 1 2; do
-      printf '{"command":["sh","%s","child","0.01"],"env":{"PROVE":"%s"}}' "$PROVE/work.sh" "$PROVE" >"$SPOOLD_PENDING/.$n"
+      until printf '{"command":["sh","%s","child","0.01"],"env":{"PROVE":"%s"}}' "$PROVE/work.sh" "$PROVE" >"$SPOOLD_PENDING/.$n"; do
+        [ -d "$SPOOLD_PENDING" ] || exit 9
+        sleep 0.05 # the disk is full
+      done 2>/dev/null
       mv "$SPOOLD_PENDING/.$n" "$SPOOLD_PENDING/$SPOOLD_TASK-$n.json" || exit 9
     done ;;
 esac

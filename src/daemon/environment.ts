@@ -1,13 +1,17 @@
 // What a task's command finds: working directory, environment in layers, standard input. Everything that can be missing
 // (a captured environment, env_file, a directory) is looked for here, so that the attempt fails with a sentence.
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { errnoOf, unless } from '../errors.ts';
+import { readRegular } from '../host/atomic.ts';
 import type { Reason } from '../protocol/result.ts';
 import type { TaskSpec } from '../protocol/task.ts';
 import type { World } from './world.ts';
+
+/** What a path answers that leads nowhere. */
+const UNREACHABLE = ['ENOTDIR', 'EACCES', 'ELOOP', 'ENAMETOOLONG'];
 
 /** Why a task cannot be started: settles the attempt as failed. */
 export class Unstartable extends Error {
@@ -23,7 +27,7 @@ export function workingDirectory(world: World, spec: TaskSpec): string {
   const root = world.layout.root;
   const home = basename(root) === '.spoold' ? dirname(root) : (world.inherited.HOME ?? '/');
   const cwd = spec.cwd === undefined ? home : resolve(home, spec.cwd);
-  const stat = unless(['ENOTDIR', 'EACCES'], () => statSync(cwd, { throwIfNoEntry: false }));
+  const stat = unless(UNREACHABLE, () => statSync(cwd, { throwIfNoEntry: false }));
   if (stat?.isDirectory()) return cwd;
   throw new Unstartable(
     'cwd',
@@ -62,7 +66,7 @@ export function environmentOf(world: World, spec: TaskSpec, cwd: string): Enviro
 
 function readEnvFile(path: string): Record<string, string> {
   try {
-    return parseEnv(readFileSync(path, 'utf8')) as Record<string, string>;
+    return parseEnv(readRegular(path)) as Record<string, string>;
   } catch (error) {
     throw new Unstartable('env', `its env_file ${path} cannot be read: ${(error as Error).message}`);
   }
@@ -77,7 +81,7 @@ function readCaptured(world: World, sha256: string): Record<string, string> {
   const path = world.layout.environment(sha256);
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readRegular(path);
   } catch (error) {
     const why = errnoOf(error) === 'ENOENT' ? 'is not there' : `cannot be read: ${(error as Error).message}`;
     throw new Unstartable(
@@ -108,7 +112,7 @@ export function standardInput(
     return path;
   }
   const path = isAbsolute(spec.stdin.file) ? spec.stdin.file : resolve(cwd, spec.stdin.file);
-  const stat = unless(['ENOTDIR', 'EACCES'], () => statSync(path, { throwIfNoEntry: false }));
+  const stat = unless(UNREACHABLE, () => statSync(path, { throwIfNoEntry: false }));
   if (stat === undefined) throw new Unstartable('stdin', `the file for its standard input, ${path}, does not exist`);
   return path;
 }

@@ -1,6 +1,7 @@
 // config.yaml → settings in force, and whose files are run.
 import { readFileSync } from 'node:fs';
 import { SpooldError, unless } from '../errors.ts';
+import { readRegular } from '../host/atomic.ts';
 import { type Config, DEFAULT_CONFIG, parseConfig } from '../protocol/config.ts';
 import type { Layout } from '../protocol/layout.ts';
 
@@ -31,7 +32,7 @@ export function readConfig(layout: Layout): Config {
 
 function readText(path: string): string | undefined {
   try {
-    return unless('ENOENT', () => readFileSync(path, 'utf8'));
+    return unless('ENOENT', () => readRegular(path));
   } catch (error) {
     throw new SpooldError('CONFIG_INVALID', `${path} cannot be read: ${(error as Error).message}`, {
       path,

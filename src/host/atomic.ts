@@ -6,7 +6,9 @@ import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
+  constants,
   fchmodSync,
+  fstatSync,
   fsyncSync,
   linkSync,
   lstatSync,
@@ -107,14 +109,23 @@ export function replaceDurably(path: string, content: string): void {
   syncFolder(dirname(path));
 }
 
-/** Writes a small file over what is there; a reader may see it half written and takes that for absent. One system call less than a rename. */
+/**
+ * Writes a small file over what is there; a reader may see it half written and takes that for absent. One system call less
+ * than a rename. A link, a FIFO or the like in its place is removed, and never written through.
+ */
 export function overwrite(path: string, content: Content): void {
-  const fd = openSync(path, 'w');
+  const flags =
+    constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const fd = unless(['ELOOP', 'ENXIO'], () => openSync(path, flags, 0o666));
+  const isFile = fd !== undefined && fstatSync(fd).isFile();
   try {
-    writeAll(fd, content);
+    if (isFile) writeAll(fd, content);
   } finally {
-    closeSync(fd);
+    if (fd !== undefined) closeSync(fd);
   }
+  if (isFile) return;
+  unlinkSync(path);
+  createExclusive(path, content);
 }
 
 export type Moved = 'moved' | 'exists' | 'missing';
@@ -280,7 +291,7 @@ export type Parsed<T> = { kind: 'ok'; value: T } | { kind: 'missing' } | { kind:
 export function readParsed<T>(path: string, parse: (text: string) => T): Parsed<T> {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readRegular(path);
   } catch (error) {
     const code = errnoOf(error);
     if (code !== undefined && GONE.includes(code)) return { kind: 'missing' };
@@ -290,6 +301,18 @@ export function readParsed<T>(path: string, parse: (text: string) => T): Parsed<
     return { kind: 'ok', value: parse(text) };
   } catch (error) {
     return { kind: 'damaged', reason: (error as Error).message };
+  }
+}
+
+/** The text of a file of ours. Never waits for a FIFO: what is no file fails with EINVAL. */
+export function readRegular(path: string): string {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (!fstatSync(fd).isFile())
+      throw Object.assign(new Error(`EINVAL: it is no file, read '${path}'`), { code: 'EINVAL' });
+    return readFileSync(fd, 'utf8');
+  } finally {
+    closeSync(fd);
   }
 }
 

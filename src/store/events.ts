@@ -1,9 +1,12 @@
 // Lines appended to a file that rotates: `events.ndjson` (what happened) and `daemon.log` (what the daemon says).
 // Several lines go in one O_APPEND write, so lines of many writers never mix; a power cut may lose the last ones.
 // Telemetry only: nothing is ever decided by reading them.
-import { closeSync, fstatSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
 import { errnoOf } from '../errors.ts';
 
+/** Never written through a link, and no FIFO is waited for: such lines count as lost. */
+const APPEND =
+  constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const ROTATE_AT_BYTES = 64 * 1024 * 1024;
 
 /** A file of lines that is renamed to `<path>.1` (one generation) when it grows over 64 MB. A failure to write is counted, never thrown: a full disk must not stop the daemon. */
@@ -52,7 +55,7 @@ export class LineLog {
     if (isCurrent && named.size <= ROTATE_AT_BYTES) return this.fd as number;
     if (isCurrent) renameSync(this.path, `${this.path}.1`);
     this.close();
-    this.fd = openSync(this.path, 'a', 0o600);
+    this.fd = openSync(this.path, APPEND, 0o600);
     ({ ino: this.inode, dev: this.device } = fstatSync(this.fd));
     return this.fd;
   }

@@ -1,7 +1,7 @@
 // Attempts on the disk. Making one: mkdir runs/x.N, then the claim running/x.run by symlink (never replaced, unlinked
 // last). Whatever of pid, ending and result.json is not whole counts as absent. Voiding is one link(2), which needs no
 // space and excludes the runner as the runner excludes it.
-import { lstatSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { lstatSync, readlinkSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { errnoOf, unless } from '../errors.ts';
 import {
@@ -11,6 +11,7 @@ import {
   linkExclusive,
   overwrite,
   readParsed,
+  readRegular,
   remove,
   removeEmptyFolder,
   renameFolder,
@@ -20,6 +21,9 @@ import { parseRunName, runName } from '../protocol/names.ts';
 import { parsePidFile, type PidFile, type RunnerLine } from '../protocol/pid-file.ts';
 import { type Holdings, NO_HOLDINGS, parseHoldings } from '../protocol/resources.ts';
 import { type AttemptResult, parseResult } from '../protocol/result.ts';
+
+/** Gone, or something else in its place: a loop of links, a FIFO, a socket, a folder. */
+const NO_FILE = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EINVAL', 'ENXIO', 'EISDIR'];
 
 export interface Run {
   /** From 1. */
@@ -100,13 +104,13 @@ export function readEnding(run: RunLayout): Ending | undefined {
 }
 
 export function readPidFile(run: RunLayout): PidFile {
-  const text = unless(['ENOENT', 'ENOTDIR'], () => readFileSync(run.pid, 'utf8'));
+  const text = unless(NO_FILE, () => readRegular(run.pid));
   return text === undefined ? {} : parsePidFile(text);
 }
 
 export function readResult(run: RunLayout): AttemptResult | undefined {
   if (!isThere(run.result)) return undefined; // the common answer, and an exception costs more than a stat
-  const text = unless(['ENOENT', 'ENOTDIR'], () => readFileSync(run.result, 'utf8'));
+  const text = unless(NO_FILE, () => readRegular(run.result));
   return text === undefined ? undefined : parseResult(text);
 }
 
@@ -117,13 +121,13 @@ export function writeResult(run: RunLayout, result: AttemptResult): void {
 
 /** The boot of the host on which the attempt was to be handed over; undefined if its `run` does not say. */
 export function handedOverOn(run: RunLayout): string | undefined {
-  const text = unless(['ENOENT', 'ENOTDIR'], () => readFileSync(run.script, 'utf8'));
+  const text = unless(NO_FILE, () => readRegular(run.script));
   return /^# boot: (\S+)$/m.exec(text ?? '')?.[1];
 }
 
 /** The resources that the attempt was given, as its `run` says. */
 export function holdingsOf(run: RunLayout): Holdings {
-  const text = unless(['ENOENT', 'ENOTDIR'], () => readFileSync(run.script, 'utf8'));
+  const text = unless(NO_FILE, () => readRegular(run.script));
   const [, held] = /^# holds: (.+)$/m.exec(text ?? '') ?? [];
   return held === undefined ? NO_HOLDINGS : parseHoldings(held);
 }

@@ -296,6 +296,7 @@ function waitsRightly(path: string, id: string): boolean {
 }
 
 function readsAsJob(text: string): boolean {
+  if (text.includes('\uFFFD')) return false; // it was no UTF-8
   try {
     return parseJob(JSON.parse(text)).ok;
   } catch {

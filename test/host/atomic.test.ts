@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
   linkSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -22,6 +23,7 @@ import {
   moveByLink,
   moveIfFree,
   moveNoReplace,
+  overwrite,
   publish,
   readParsed,
   remove,
@@ -242,4 +244,20 @@ test('a file that could not be written whole is not left behind half', (t) => {
   );
   assert.equal(stdout, 'EFBIG\n');
   assert.deepEqual(readdirSync(dir), []);
+});
+
+test('a link or a FIFO in the place of a file of ours is removed, never written through or waited for', (t) => {
+  const folder = scratch(t);
+  const victim = join(folder, 'victim');
+  writeFileSync(victim, 'mine');
+  const linked = join(folder, 'linked');
+  symlinkSync(victim, linked);
+  overwrite(linked, 'ours');
+  assert.deepEqual([readFileSync(victim, 'utf8'), readFileSync(linked, 'utf8')], ['mine', 'ours']);
+  assert.equal(lstatSync(linked).isFile(), true);
+  const fifo = join(folder, 'fifo');
+  assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
+  assert.equal(readParsed(fifo, parse).kind, 'damaged');
+  overwrite(fifo, 'ours');
+  assert.equal(readFileSync(fifo, 'utf8'), 'ours');
 });

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Place } from '../helpers/place.ts';
+import { Place, readText } from '../helpers/place.ts';
 import { scratch } from '../helpers/scratch.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
@@ -37,4 +37,23 @@ test('arrays dropped while there are hardly any descriptors wait, and none is re
   for (let n = 0; n < 12; n++) job.drop(`a${n}`, JSON.stringify([{ id: `t${n}`, command: 'true' }]));
   for (let n = 0; n < 12; n++) await job.comesTo('succeeded', `t${n}`, 60_000);
   assert.deepEqual(job.names('rejected'), []);
+});
+
+test('a task that puts links and a FIFO in the place of its files has the daemon neither write elsewhere nor wait', async (t) => {
+  const place = new Place();
+  t.after(() => place.close());
+  await place.start();
+  const job = place.job('etl').make({ max_parallel: 2 });
+  const victim = place.aside('victim');
+  writeFileSync(victim, 'mine');
+  job.drop('link', { shell: `ln -s '${victim}' "$SPOOLD_RUN_DIR/result.json"` });
+  job.drop('log', { shell: `rm "$SPOOLD_RUN_DIR/output.log"; ln -s '${victim}' "$SPOOLD_RUN_DIR/output.log"` });
+  job.drop('fifo', { shell: 'mkfifo "$SPOOLD_RUN_DIR/result.json"' });
+  for (const id of ['link', 'log', 'fifo']) await job.comesTo('succeeded', id, 60_000);
+  spawnSync('mkfifo', [place.aside('environment')]);
+  job.drop('env', { command: 'true', env_file: place.aside('environment') });
+  await job.comesTo('failed', 'env', 60_000);
+  assert.equal(readText(victim), 'mine');
+  for (const id of ['link', 'log', 'fifo']) assert.equal(job.result(id).reason, 'exit');
+  assert.match(job.result('env').message, /cannot be read/);
 });
