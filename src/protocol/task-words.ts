@@ -52,7 +52,7 @@ export const TASK_MEANINGS: Meanings = {
   input: 'stdin', standard_input: 'stdin',
   start_at: 'not_before', at: 'not_before', run_at: 'not_before', delay: 'not_before', scheduled_at: 'not_before', eta: 'not_before',
   when: 'run_if', if: 'run_if', condition: 'run_if', trigger_rule: 'run_if',
-  name: (value) => `the file's name is the task's id${typeof value === 'string' ? '; for a line of text write "description"' : ''}`,
+  name: (value) => `its id is the task's name: the name of its file, or its key in a workflow${typeof value === 'string' ? '; for a line of text write "description"' : ''}`,
   title: 'description', comment: 'description', note: 'description', desc: 'description', summary: 'description',
   label: () => 'keys of your own start with "x-", as "x-label"', labels: () => 'keys of your own start with "x-", as "x-labels"',
   tags: () => 'keys of your own start with "x-", as "x-tags"', metadata: () => 'keys of your own start with "x-", as "x-metadata"',

@@ -116,7 +116,7 @@ function readYaml(text: string, fileName: string): Read {
       prettyErrors: false,
       logLevel: 'error',
     });
-    const found = syntaxProblems(document, at);
+    const found = syntaxProblems(document, text, at);
     if (found.length > 0) return { ok: false, problems: found };
     const value: unknown = document.contents === null ? undefined : document.toJS({ maxAliasCount: MAX_ALIASES });
     const place = ({ path, find }: Problem) => at(offsetIn(text, nodeOffset(document, path), find));
@@ -142,12 +142,16 @@ export function placeName(fileName: string, { line, column }: { line: number; co
 const repeatedKey = (path: Path) => `${formatPath(path)}: this key is there twice; keep one`;
 
 const MAX_SYNTAX = 10;
+const UNQUOTED = 'quotes are missing: between { } or [ ], a text with ${…} in it is written "…"';
 
 /** The first of each place: what follows from it in the same place says nothing new. */
-function syntaxProblems(document: Document, at: (offset: number) => string): string[] {
+function syntaxProblems(document: Document, text: string, at: (offset: number) => string): string[] {
   const errors = [...document.errors, ...document.warnings];
   // The package reports its own RangeError as an error of the text.
   if (errors.some(({ message }) => message.startsWith('Maximum call stack'))) throw new RangeError('too deep');
+  // What follows from a `{` that opens a map where a variable was meant says nothing.
+  const variable = errors.find(({ pos }) => text.slice(Math.max(0, pos[0] - 1), pos[0] + 1) === '${');
+  if (variable !== undefined) return [`${at(variable.pos[0] - 1)}: ${UNQUOTED}`];
   const found = new Map<string, string>();
   for (const error of errors) {
     const place = at(error.pos[0]);

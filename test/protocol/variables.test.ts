@@ -153,3 +153,9 @@ test('filling in: every reference is replaced once, nothing else is touched, and
     { numRuns: 1000 },
   );
 });
+
+test('a variable without quotes where a { opens a map is told so, once', () => {
+  assert.deepEqual(problems('tasks:\n  a: {command: [echo, x ${A}]}\n'), [
+    'flow.yaml:2:25: quotes are missing: between { } or [ ], a text with ${…} in it is written "…"',
+  ]);
+});
