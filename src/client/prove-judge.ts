@@ -129,7 +129,8 @@ function judgeEnd(
     if (kind === 'slow') reruns.push(`${name} succeeded, and its timeout should have ended it`);
   } else if (state === 'failed') {
     const lostInARow = known.slice(-4).every(({ reason }) => reason === 'lost') && known.length >= 4;
-    const asItShould = kind === 'slow' && (last?.reason === 'timeout' || last?.reason === 'lost');
+    // `signal`: the disk was full when its ending was to be written, and the daemon that knew of it was killed.
+    const asItShould = kind === 'slow' && ['timeout', 'lost', 'signal'].includes(last?.reason ?? '');
     if (!lostInARow && !asItShould) reruns.push(`${name} failed: ${last?.message ?? 'no result says why'}`);
   } else if (state === 'skipped') {
     if (!isThere(job.reason(name.slice(name.indexOf('/') + 1)))) reruns.push(`${name} was skipped, without a reason`);
