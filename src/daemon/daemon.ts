@@ -9,6 +9,7 @@ import type { Layout } from '../protocol/layout.ts';
 import { launcherEnvironment, startLauncher, type Told } from '../runner/launcher.ts';
 import { type DaemonRecord, LOCK_STALE_MS } from '../store/daemon-record.ts';
 import { acquireLock, type Lock } from '../store/lock.ts';
+import { isOfThisRun } from '../store/runs.ts';
 import { openStateDir, umaskOf } from '../store/state-dir.ts';
 import { VERSION } from '../version.ts';
 import { findUnclaimed } from './claims.ts';
@@ -252,6 +253,7 @@ function noteDone(world: World, dir: string, told: Told | undefined): void {
   const task = run?.slice(0, run.lastIndexOf('.'));
   const attempt = world.jobs.get(job ?? '')?.attempts.get(task ?? '');
   if (attempt === undefined || !dir.endsWith(`.${attempt.run.attempt}`)) return;
+  if (told !== undefined && !isOfThisRun(attempt.run.layout, told)) return; // of a job that was moved away, and had this name
   if (told !== undefined) attempt.told = told;
   world.looks.add(attempt);
 }

@@ -6,7 +6,7 @@
 //   in    run RUNDIR INODE        fork a runner for this attempt
 //         sync TOKEN              sync the file system of the state directory, in the background
 //   out   done RUNDIR             that runner has ended, with or without having run anything
-//         done RUNDIR STATUS CPUTICKS MAXRSS STARTED FINISHED BYTES CLOSED
+//         done RUNDIR STATUS CPUTICKS MAXRSS STARTED FINISHED BYTES CLOSED INODE
 //                               it has said its last word; what a look would find of the attempt: most memory of one
 //                               process in KB, ms since 1970, size of the log, 1 if its empty drop folder was removed
 //         synced TOKEN
@@ -425,8 +425,9 @@ static void run_attempt(const char *dir, unsigned long long made_after) {
   int closed = rmdir("pending") == 0;
   struct stat output = {.st_size = 0};
   fstat(log, &output);
-  length = snprintf(line, sizeof line, "done %s %d %ld %ld %lld %lld %lld %d\n", dir, exit_status, ticks, usage.ru_maxrss,
-                    started, milliseconds(), (long long)output.st_size, closed);
+  length = snprintf(line, sizeof line, "done %s %d %ld %ld %lld %lld %lld %d %llu\n", dir, exit_status, ticks,
+                    usage.ru_maxrss, started, milliseconds(), (long long)output.st_size, closed,
+                    (unsigned long long)here.st_ino);
   answer(line, length);
 }
 

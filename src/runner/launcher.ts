@@ -26,6 +26,8 @@ export interface Told {
   outputBytes: number;
   /** Its drop folder was empty, and is gone. */
   isClosed: boolean;
+  /** Of the run directory: another may have its name by now. */
+  inode: string;
 }
 
 export interface LauncherEvents {
@@ -180,7 +182,8 @@ function toldBy(facts: readonly string[]): Told | undefined {
   const [status, cpuTicks, maxRss, startedAt, finishedAt, outputBytes, closed] = facts.map(Number);
   if (status === undefined || cpuTicks === undefined || maxRss === undefined) return undefined;
   if (startedAt === undefined || finishedAt === undefined || outputBytes === undefined) return undefined;
-  return { status, cpuTicks, maxRss: maxRss * 1024, startedAt, finishedAt, outputBytes, isClosed: closed === 1 };
+  const inode = facts[7] ?? '';
+  return { status, cpuTicks, maxRss: maxRss * 1024, startedAt, finishedAt, outputBytes, isClosed: closed === 1, inode };
 }
 
 function gone(reason: string): SpooldError {

@@ -73,7 +73,7 @@ export function findRun(job: JobLayout, id: string, attempt: number): Run | unde
 }
 
 /** False if line 1 of `pid` was written in another directory, of which this one is a copy. */
-export function isOfThisRun(run: RunLayout, line: RunnerLine): boolean {
+export function isOfThisRun(run: RunLayout, line: Pick<RunnerLine, 'inode'>): boolean {
   const inode = unless(['ENOENT', 'ENOTDIR'], () => statSync(run.root, { bigint: true }).ino);
   return inode !== undefined && String(inode) === line.inode;
 }
