@@ -106,7 +106,11 @@ function readFolder(world: World, job: Job, state: State): void {
   if (held) holdBack(job, names);
 }
 
-const REASON_ENDINGS: Partial<Record<State, string>> = { skipped: '.reason.txt', rejected: '.error.txt' };
+const REASON_ENDINGS: Partial<Record<State, string>> = {
+  skipped: '.reason.txt',
+  cancelled: '.reason.txt',
+  rejected: '.error.txt',
+};
 
 /** A reason whose file went elsewhere while nobody looked. */
 function sweepReasons(job: Job, state: State, names: readonly string[], present: ReadonlySet<string>): void {
@@ -198,6 +202,8 @@ export function relocate(world: World, job: Job, id: string, seenIn?: State): vo
   settleByHand(world, job, id, state);
 }
 
+const WITH_CAUSES = ['skipped', 'cancelled'] as const;
+
 /** A person moved it to a folder that is final: so it is, and its family follows a cancelled one. */
 function settleByHand(world: World, job: Job, id: string, state: State): void {
   const known = job.graph.get(id)?.state;
@@ -205,17 +211,18 @@ function settleByHand(world: World, job: Job, id: string, state: State): void {
   job.summaryDue = true;
   if (known !== undefined) {
     world.event({ job: job.name, task: id, event: 'moved', from: known, to: state, by: 'person' });
-    job.graph.move(id, state, state === 'skipped' ? causeOf(job, id) : undefined);
+    job.graph.move(id, state, causeOf(job, id, state));
   } else if (state !== 'succeeded') {
     const facts = factsFrom(job, state, id) ?? factsOf(id, {}, 0);
-    job.put(facts, state, state === 'skipped' ? causeOf(job, id) : undefined);
+    job.put(facts, state, causeOf(job, id, state));
   }
-  if (state !== 'skipped') remove(job.layout.reason(id));
+  for (const folder of WITH_CAUSES) if (state !== folder) remove(job.layout.reason(id, folder));
   if (state === 'cancelled' && job.loaded) endFamily(world, job, id);
 }
 
-function causeOf(job: Job, id: string): Cause | undefined {
-  const text = readText(job.layout.reason(id));
+function causeOf(job: Job, id: string, state: State): Cause | undefined {
+  if (state !== 'skipped' && state !== 'cancelled') return undefined;
+  const text = readText(job.layout.reason(id, state));
   const match = /^cause: (\w+)\/(\S+)\.json$/m.exec(text ?? '');
   return match ? { folder: match[1] as State, id: match[2] as string } : undefined;
 }
@@ -297,7 +304,7 @@ function acceptTask(world: World, job: Job, facts: TaskFacts): void {
       to: 'pending',
     });
   }
-  if (known?.state === 'skipped') remove(job.layout.reason(facts.id));
+  if (known?.state === 'skipped' || known?.state === 'cancelled') remove(job.layout.reason(facts.id, known.state));
   job.missing.delete(facts.id);
   job.put(facts, 'pending');
   job.summaryDue = true;

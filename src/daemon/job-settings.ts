@@ -6,6 +6,7 @@ import { describeBriefly } from '../protocol/problems.ts';
 import { readParallel } from '../store/snapshot.ts';
 import { fileStamp, readDrop } from '../store/tasks.ts';
 import type { Job } from './job.ts';
+import { readClock } from './job-clock.ts';
 import { reasonOf } from './judge.ts';
 import type { World } from './world.ts';
 
@@ -34,6 +35,8 @@ function readJobFile(world: World, job: Job, stamp: string | undefined): void {
     else job.damage = describeBriefly(read.text, job.layout.settings, parsed.problems).join('\n');
   } else job.damage = reasonOf(read, job.layout.settings);
   if (job.damage === undefined) {
+    job.graph.stopOnFailure(job.settings.onFailure === 'stop');
+    readClock(job);
     for (const node of job.graph.all()) if (node.state === 'pending') job.hint('pending', `${node.id}.json`); // its defaults may differ
   } else if (before !== job.damage) {
     world.log.error('job.json does not read: the job starts nothing until it does', {

@@ -105,6 +105,8 @@ export class Job implements Candidate {
   loaded = false;
   /** job.json, `paused` or `parallel` may have changed, or a folder of states was made. */
   settingsDue = true;
+  /** Milliseconds since 1970 at which its present run began; undefined: it does not run, or may take any time. */
+  startedAt: number | undefined;
   /** Something moved since its summary was written. */
   summaryDue = true;
 

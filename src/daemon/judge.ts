@@ -32,6 +32,7 @@ export function judge(
   const unmet = mayWait(job, facts) ? [] : unmeetable(parsed.spec.resources, supply);
   if (unmet.length > 0) return { reason: describeBriefly(drop.text, path, unmet).join('\n') };
   facts.notBefore = Math.max(facts.notBefore, retryDue(job, id, parsed.spec));
+  facts.hasBegun = job.settings.onFailure === 'stop' && isBetweenAttempts(job, id);
   return facts;
 }
 
@@ -83,6 +84,12 @@ function sharedRequest(resources: Resources): Request | undefined {
 function notBeforeOf({ notBefore }: Partial<TaskSpec>, queuedAt: number): number {
   if (notBefore === undefined) return 0;
   return 'at' in notBefore ? Date.parse(notBefore.at) : queuedAt + notBefore.delay * 1000;
+}
+
+/** Its last attempt failed, and is to be followed by another. */
+function isBetweenAttempts(job: Job, id: string): boolean {
+  const last = runsOf(job.layout, id).findLast((run) => readResult(run.layout) !== undefined);
+  return last !== undefined && readResult(last.layout)?.to === 'pending';
 }
 
 /** When the delay before its next attempt ends, if its last one said so. */

@@ -1,5 +1,5 @@
 // Brings a job's folders in line with its graph: what closed a cycle is rejected, what can never start is skipped with its
-// cause written first, and what was skipped comes back when its cause has left the folder named. Each is one move that the
+// cause written first (or cancelled, where the job stops at a failure), and what was taken away comes back when its cause has left the folder named. Each is one move that the
 // graph asks for; one that a crash leaves undone is asked for again by the next daemon.
 import { isThere, moveIfFree, remove } from '../host/atomic.ts';
 import { monotonic } from '../host/clock.ts';
@@ -7,6 +7,7 @@ import type { Cause } from '../scheduler/graph.ts';
 import { skip } from '../store/tasks.ts';
 import { relocate } from './intake.ts';
 import type { Job } from './job.ts';
+import { holdToItsTime } from './job-clock.ts';
 import { rejectDrop } from './rejections.ts';
 import type { World } from './world.ts';
 
@@ -14,11 +15,12 @@ import type { World } from './world.ts';
 export function reconcile(world: World, job: Job, deadline: number): boolean {
   if (!job.loaded) return true;
   if (job.hints.size === 0 && job.dirty.size === 0) breakCycles(world, job); // many drops are searched at one go
+  holdToItsTime(world, job);
   for (;;) {
     const revived = job.graph.takeRevived(BATCH);
     for (const id of revived) bringBack(world, job, id);
     const doomed = job.graph.takeDoomed(BATCH);
-    for (const [id, cause] of doomed) skipFor(world, job, id, cause);
+    for (const [id, cause, to] of doomed) takeAway(world, job, id, cause, to);
     if (revived.length + doomed.length === 0) return true;
     if (monotonic() > deadline) return false;
   }
@@ -41,29 +43,33 @@ function breakCycles(world: World, job: Job): void {
 }
 
 function bringBack(world: World, job: Job, id: string): void {
-  if (moveIfFree(job.layout.task('skipped', id), job.layout.task('pending', id)) === 'moved') {
-    remove(job.layout.reason(id));
+  const from = job.graph.get(id)?.state === 'cancelled' ? 'cancelled' : 'skipped';
+  if (moveIfFree(job.layout.task(from, id), job.layout.task('pending', id)) === 'moved') {
+    remove(job.layout.reason(id, from));
     const reason = 'its cause has changed';
-    world.event({ job: job.name, task: id, event: 'moved', from: 'skipped', to: 'pending', reason, by: 'daemon' });
+    world.event({ job: job.name, task: id, event: 'moved', from, to: 'pending', reason, by: 'daemon' });
   }
   relocate(world, job, id);
 }
 
-function skipFor(world: World, job: Job, id: string, cause: Cause): void {
+function takeAway(world: World, job: Job, id: string, cause: Cause, to: 'skipped' | 'cancelled'): void {
   const what = `${cause.id} is ${cause.folder}`;
-  const hope = cause.folder === 'succeeded' ? 'it to fail' : 'it to succeed';
+  const why =
+    to === 'cancelled'
+      ? 'the job stops at a failure (on_failure: stop)'
+      : `${id} waits for ${cause.folder === 'succeeded' ? 'it to fail' : 'it to succeed'}`;
   const back = `It comes back by itself when ${cause.id} leaves ${cause.folder}/: spoold retry ${job.name}/${cause.id}`;
-  const text = `cause: ${cause.folder}/${cause.id}.json\n${what}, and ${id} waits for ${hope}.\n${back}\n`;
-  if (skip(job.layout, id, text) !== 'moved')
-    return relocate(world, job, id, isThere(job.layout.task('skipped', id)) ? 'skipped' : undefined);
-  job.graph.move(id, 'skipped', cause);
+  const text = `cause: ${cause.folder}/${cause.id}.json\n${what}, and ${why}.\n${back}\n`;
+  if (skip(job.layout, id, text, to) !== 'moved')
+    return relocate(world, job, id, isThere(job.layout.task(to, id)) ? to : undefined);
+  job.graph.move(id, to, cause);
   job.summaryDue = true;
   world.event({
     job: job.name,
     task: id,
     event: 'moved',
     from: 'pending',
-    to: 'skipped',
+    to,
     reason: what,
     by: 'daemon',
   });

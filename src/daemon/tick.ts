@@ -11,6 +11,7 @@ import { beginEnding, ENDING_INTERVAL_MS, endStrays } from './endings.ts';
 import { isUntouched, lookAtUnfinished, noticeChanges, takeIn } from './intake.ts';
 import { readSettings } from './job-settings.ts';
 import { findJobs, forgetJob } from './jobs.ts';
+import { deadlineOf, startClock } from './job-clock.ts';
 import type { Job } from './job.ts';
 import { followHost, limitsOf, slotsOf } from './limits.ts';
 import { errorFields } from './log.ts';
@@ -151,14 +152,22 @@ function startWhatMay(world: World): void {
   const planned = free > 0 ? plan(candidates, limitsOf(world, free), now) : undefined;
   world.roomFor = planned?.roomFor && `${planned.roomFor.job.name}/${planned.roomFor.id}`;
   for (const { job, id, holdings } of planned?.starts ?? []) {
-    if (!guarded(world, job, () => start(world, job, id, holdings))) job.graph.delay(id, now + TROUBLE_AGAIN_MS);
+    const begin = (): void => {
+      startClock(job);
+      start(world, job, id, holdings);
+    };
+    if (!guarded(world, job, begin)) job.graph.delay(id, now + TROUBLE_AGAIN_MS);
   }
   for (const job of world.active) rest(world, job, now, stopped);
 }
 
+function earlier(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
+}
+
 /** A job with nothing to be looked at or started now is left out of the next turns until something stirs it. */
 function rest(world: World, job: Job, now: number, stopped: boolean): void {
-  const due = job.graph.nextDue();
+  const due = earlier(job.graph.nextDue(), deadlineOf(job, now));
   if (due === undefined) world.dues.delete(job);
   else world.dues.set(job, due);
   if (job.dirty.size > 0 || job.hints.size > 0 || !job.loaded || job.graph.isUnsettled) return;

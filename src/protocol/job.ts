@@ -26,7 +26,7 @@ export const NO_JOB_SETTINGS: JobSettings = {
 };
 
 /** Documented keys that a later version brings. To have one, remove it here. */
-export const JOB_KEYS_LATER: readonly string[] = ['on_failure', 'job_timeout', 'notify'];
+export const JOB_KEYS_LATER: readonly string[] = ['notify'];
 
 const PARALLEL = 'a whole number ≥ 1, or "none" for no limit but the global one';
 
@@ -57,8 +57,14 @@ export const jobShape = {
   on_failure: z
     .enum(['continue', 'stop'], { error: expected('"continue" or "stop"') })
     .optional()
-    .describe('`stop` cancels what has not started once a task failed. Default: continue.'),
-  job_timeout: durationOrNone().optional().describe('How long the whole job may take. Default: none.'),
+    .describe(
+      '`stop`: while anything lies in failed/, what has not started is cancelled, but for tasks with `run_if` `always` or `failure`; it comes back when that leaves failed/. Default: continue.',
+    ),
+  job_timeout: durationOrNone()
+    .optional()
+    .describe(
+      'How long the whole job may take, from the start of its first task until nothing of it waits or runs. Then what runs is ended, and what waits is cancelled. Default: none.',
+    ),
   defaults: taskSchema
     .omit({ id: true, dependencies: true, parent: true, ancestors: true })
     .optional()

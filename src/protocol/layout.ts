@@ -55,6 +55,10 @@ export class JobLayout {
   get summary(): string {
     return `${this.root}/state.json`;
   }
+  /** When the first task of the present run began, where the job has a `job_timeout`. */
+  get started(): string {
+    return `${this.root}/started`;
+  }
   get paused(): string {
     return `${this.root}/paused`;
   }
@@ -74,9 +78,9 @@ export class JobLayout {
   claim(id: string): string {
     return `${this.root}/running/${id}.run`;
   }
-  /** Why a task lies in skipped/. */
-  reason(id: string): string {
-    return `${this.root}/skipped/${id}.reason.txt`;
+  /** Which other task's end is why a task lies in skipped/, or in cancelled/ where the job stops at a failure. */
+  reason(id: string, state: 'skipped' | 'cancelled' = 'skipped'): string {
+    return `${this.root}/${state}/${id}.reason.txt`;
   }
   /** Why a drop lies in rejected/, beside it. `name` is the file's name without `.json`. */
   rejection(name: string): string {

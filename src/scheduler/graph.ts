@@ -6,14 +6,19 @@ import type { State } from '../protocol/states.ts';
 import { cyclesFrom, cycleThrough, type Edges, turned } from './cycles.ts';
 import { Families, type Standing } from './families.ts';
 import {
+  addTo,
   type Cause,
+  type Doom,
   entryOf,
   hasSameEdges,
   type Node,
   nodeOf,
   type NodeState,
+  removeFrom,
   retire,
   type TaskFacts,
+  UNFINISHED,
+  waits,
 } from './node.ts';
 import { compareQueued, LiveHeap, type Queued } from './order.ts';
 import { isLive, type Kind, type Ready, ReadyTasks } from './ready.ts';
@@ -31,8 +36,6 @@ export type Wait = { dependency: string; why: 'unknown' } | { dependency: string
 /** Up to so many suspects are each searched from; more are walked through at one go. */
 const FEW = 8;
 
-const UNFINISHED: ReadonlySet<NodeState> = new Set<NodeState>(['pending', 'held', 'running']);
-
 export class JobGraph {
   private readonly nodes = new Map<string, Node>();
   private readonly families: Families;
@@ -45,7 +48,12 @@ export class JobGraph {
   /** Tasks whose drop may have closed a cycle. */
   private readonly suspects = new Set<string>();
   private turns = 0;
-  private readonly doomed = new Map<string, Cause>();
+  private readonly doomed = new Map<string, Doom>();
+  /** What lies in failed/. */
+  private readonly failures = new Set<string>();
+  private stops = false;
+  /** Tasks that wait or run; what is held does neither. */
+  private busy = 0;
   private readonly revived = new Set<string>();
   private readonly hasSucceeded: (id: string) => boolean;
 
@@ -100,6 +108,7 @@ export class JobGraph {
     if (node === undefined || node.state === state) return;
     const before = node.state;
     this.leave(node);
+    node.hasBegun = before === 'running' && state === 'pending';
     if (state === 'succeeded') {
       this.drop(node);
     } else {
@@ -128,6 +137,22 @@ export class JobGraph {
   complete(): void {
     for (const id of this.postponed ?? []) this.unjudged.add(id);
     this.postponed = undefined;
+  }
+
+  /** `on_failure: stop`: while anything lies in failed/, nothing that has not begun may start. */
+  stopOnFailure(stops: boolean): void {
+    if (stops === this.stops) return;
+    this.stops = stops;
+    if (this.failures.size > 0) this.judgeAll();
+  }
+
+  private judgeAll(): void {
+    for (const node of this.nodes.values()) if (node.state === 'pending') this.unjudged.add(node.id);
+  }
+
+  /** Something waits or runs. */
+  get isBusy(): boolean {
+    return this.busy > 0;
   }
 
   /** A task may start no sooner than `at` (milliseconds since 1970): a retry's delay. */
@@ -182,14 +207,14 @@ export class JobGraph {
     return this.delayed.first()?.notBefore;
   }
 
-  /** Waiting tasks that can never start, since the last call, each with what caused it; `most` of them. */
-  takeDoomed(most = Number.POSITIVE_INFINITY): [id: string, cause: Cause][] {
+  /** Waiting tasks that cannot start as things are, since the last call, each with what caused it and the folder for it; `most` of them. */
+  takeDoomed(most = Number.POSITIVE_INFINITY): [id: string, cause: Cause, to: Doom['to']][] {
     this.judge();
-    const taken: [string, Cause][] = [];
-    for (const [id, cause] of this.doomed) {
+    const taken: [string, Cause, Doom['to']][] = [];
+    for (const [id, { cause, to }] of this.doomed) {
       if (taken.length >= most) break;
       this.doomed.delete(id);
-      if (this.nodes.get(id)?.state === 'pending') taken.push([id, cause]);
+      if (this.nodes.get(id)?.state === 'pending') taken.push([id, cause, to]);
     }
     return taken;
   }
@@ -199,14 +224,14 @@ export class JobGraph {
     return this.doomed.size > 0 || this.revived.size > 0;
   }
 
-  /** Skipped tasks whose cause no longer lies where it lay, since the last call; `most` of them. */
+  /** Skipped and stopped tasks whose cause no longer lies where it lay, since the last call; `most` of them. */
   takeRevived(most = Number.POSITIVE_INFINITY): string[] {
     const taken: string[] = [];
     for (const id of this.revived) {
       if (taken.length >= most) break;
       this.revived.delete(id);
       const node = this.nodes.get(id);
-      if (node?.state === 'skipped' && node.cause !== undefined && !this.liesIn(node.cause)) taken.push(id);
+      if (node?.cause !== undefined && !this.liesIn(node.cause)) taken.push(id);
     }
     return taken;
   }
@@ -280,7 +305,7 @@ export class JobGraph {
   private readonly edges: Edges = {
     dependencies: (id) => {
       const node = this.nodes.get(id);
-      return node !== undefined && waits(node.state) ? node.dependencies : [];
+      return node !== undefined && waits(node) ? node.dependencies : [];
     },
     members: (id) => this.families.descendantsOf(id),
     waiters: (id) => this.waitersOf(id),
@@ -289,14 +314,14 @@ export class JobGraph {
   private *waitersOf(id: string): Generator<string, void> {
     for (const dependent of this.families.dependentsOf(id)) {
       const node = this.nodes.get(dependent);
-      if (node !== undefined && waits(node.state)) yield dependent;
+      if (node !== undefined && waits(node)) yield dependent;
     }
     yield* this.nodes.get(id)?.ancestors ?? [];
   }
 
   /** A cycle is closed by the last of its edges: by one who begins to wait while somebody waits for it already. */
   private suspect(node: Node, before: NodeState | undefined): void {
-    if (!waits(node.state)) return void this.suspects.delete(node.id);
+    if (!waits(node)) return void this.suspects.delete(node.id);
     if (before === 'pending' || before === 'running') return;
     node.turn = ++this.turns;
     if (node.dependencies.length === 0) return;
@@ -308,18 +333,26 @@ export class JobGraph {
       this.unjudged.delete(id);
       const node = this.nodes.get(id);
       if (node?.state !== 'pending') continue;
-      if (this.postponed !== undefined && node.dependencies.length > 0) {
+      if (this.postponed !== undefined && (node.dependencies.length > 0 || this.stops)) {
         this.postponed.push(id);
         continue;
       }
       retire(node);
-      const cause = this.causeFor(node);
-      if (cause !== undefined) this.doomed.set(id, this.doom(cause).cause);
+      const doom = this.doomOf(node);
+      if (doom !== undefined) this.doomed.set(id, doom);
       else this.doomed.delete(id);
-      if (cause !== undefined || node.open > 0) continue;
+      if (doom !== undefined || node.open > 0) continue;
       node.entry = entryOf(node);
       (node.notBefore > 0 ? this.delayed : this.ready).push(node.entry);
     }
+  }
+
+  private doomOf(node: Node): Doom | undefined {
+    const dependency = this.causeFor(node);
+    if (dependency !== undefined) return { cause: this.doom(dependency).cause, to: 'skipped' };
+    const failure = this.stops ? this.failures.values().next().value : undefined;
+    if (failure === undefined || node.runIf !== 'success' || node.hasBegun === true) return undefined;
+    return { cause: { id: failure, folder: 'failed' }, to: 'cancelled' };
   }
 
   /** The dependency for which it can never start as things are. */
@@ -358,7 +391,10 @@ export class JobGraph {
     const unfinished = UNFINISHED.has(node.state);
     for (const root of node.ancestors) this.families.join(root, node.id, unfinished);
     if (node.state === 'pending') this.unjudged.add(node.id);
-    if (node.state === 'skipped' && node.cause !== undefined) {
+    if (node.state === 'pending' || node.state === 'running') this.busy += 1;
+    if (node.state === 'failed') this.failures.add(node.id);
+    if (node.state === 'failed' && this.stops && this.failures.size === 1) this.judgeAll();
+    if (node.cause !== undefined) {
       addTo(this.skippedBy, node.cause.id, node.id);
       if (!this.liesIn(node.cause)) this.revived.add(node.id);
     }
@@ -368,6 +404,9 @@ export class JobGraph {
     const unfinished = UNFINISHED.has(node.state);
     for (const root of node.ancestors) this.families.quit(root, node.id, unfinished);
     retire(node);
+    if (node.state === 'pending' || node.state === 'running') this.busy -= 1;
+    if (this.failures.delete(node.id) && this.failures.size === 0)
+      for (const id of this.doomed.keys()) this.unjudged.add(id);
     if (node.cause !== undefined) removeFrom(this.skippedBy, node.cause.id, node.id);
     node.cause = undefined;
   }
@@ -403,20 +442,4 @@ export class JobGraph {
 
 function isOpen(standing: Standing): boolean {
   return standing === 'unfinished' || standing === 'unknown';
-}
-
-/** Its dependencies are yet to be met, or will be again: what is skipped comes back by itself. */
-function waits(state: NodeState): boolean {
-  return UNFINISHED.has(state) || state === 'skipped';
-}
-
-function addTo(index: Map<string, Set<string>>, key: string, value: string): void {
-  const set = index.get(key);
-  if (set === undefined) index.set(key, new Set([value]));
-  else set.add(value);
-}
-
-function removeFrom(index: Map<string, Set<string>>, key: string, value: string): void {
-  const set = index.get(key);
-  if (set?.delete(value) && set.size === 0) index.delete(key);
 }

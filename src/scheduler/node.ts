@@ -16,11 +16,13 @@ export interface TaskFacts extends Queued {
   runIf: RunIf;
   /** Milliseconds since 1970 before which it must not start; 0 for at once. */
   notBefore: number;
+  /** It waits for another attempt: a job that stops at a failure lets it go on. */
+  hasBegun?: boolean | undefined;
   /** The resources that it asks for; undefined: none. */
   request?: Request | undefined;
 }
 
-/** The folder that a skipped task's cause lay in when it was skipped. */
+/** What a task was skipped or cancelled for, and the folder that lay in then: when it leaves that, the task comes back. */
 export interface Cause {
   id: string;
   folder: State;
@@ -51,6 +53,7 @@ export function nodeOf(facts: TaskFacts, state: NodeState, cause: Cause | undefi
     ancestors: facts.ancestors,
     runIf: facts.runIf,
     notBefore: facts.notBefore,
+    hasBegun: facts.hasBegun,
     request: facts.request,
     state,
     cause,
@@ -81,4 +84,28 @@ export function hasSameEdges(a: TaskFacts, b: TaskFacts): boolean {
 
 function isSame(a: readonly string[], b: readonly string[]): boolean {
   return a === b || (a.length === b.length && a.every((id, at) => id === b[at]));
+}
+
+export const UNFINISHED: ReadonlySet<NodeState> = new Set<NodeState>(['pending', 'held', 'running']);
+
+/** Its dependencies are yet to be met, or will be again: what has a cause comes back by itself. */
+export function waits({ state, cause }: Node): boolean {
+  return UNFINISHED.has(state) || state === 'skipped' || cause !== undefined;
+}
+
+/** Why a waiting task is taken away, and where to. */
+export interface Doom {
+  cause: Cause;
+  to: 'skipped' | 'cancelled';
+}
+
+export function addTo(index: Map<string, Set<string>>, key: string, value: string): void {
+  const set = index.get(key);
+  if (set === undefined) index.set(key, new Set([value]));
+  else set.add(value);
+}
+
+export function removeFrom(index: Map<string, Set<string>>, key: string, value: string): void {
+  const set = index.get(key);
+  if (set?.delete(value) && set.size === 0) index.delete(key);
 }

@@ -220,12 +220,12 @@ export function renameUnreadableNames(folder: string): string[] {
   return renamed;
 }
 
-/** Moves a waiting task into skipped/, its cause written first. */
-export function skip(job: JobLayout, id: string, reason: string): Moved {
-  createFolder(job.folder('skipped'));
-  overwrite(job.reason(id), reason);
-  const moved = moveIfFree(job.task('pending', id), job.task('skipped', id));
-  if (moved === 'missing') remove(job.reason(id));
+/** Moves a waiting task into skipped/ or cancelled/, its cause written first. */
+export function skip(job: JobLayout, id: string, reason: string, to: 'skipped' | 'cancelled' = 'skipped'): Moved {
+  createFolder(job.folder(to));
+  overwrite(job.reason(id, to), reason);
+  const moved = moveIfFree(job.task('pending', id), job.task(to, id));
+  if (moved === 'missing') remove(job.reason(id, to));
   return moved;
 }
 

@@ -26,7 +26,7 @@ test('a wrong setting is told what was expected', () => {
   refuses({ concurrency: 2 }, 'concurrency: there is no such key; it is called "max_parallel" here');
   refuses({ retry: 2 }, 'retry: there is no such key; write "defaults": {"retry": …}');
   refuses({ notify: {} }, 'notify: this version of spoold does not have it yet');
-  refuses({ on_failure: 'stop' }, 'on_failure: this version of spoold does not have it yet');
+  refuses({ notify: 'me' }, 'notify: this version of spoold does not have it yet');
   refuses([], 'job.json is an object, as {"max_parallel": 2}; expected one, got an empty list');
 });
 
