@@ -105,7 +105,7 @@ async function take(layout: Layout, onLost: (reason: string) => void): Promise<L
 /** Puts right what an earlier daemon left, so that the first turn sees a directory in order. */
 function recover(world: World): void {
   const { layout, lock } = world;
-  for (const folder of [layout.root, layout.jobs]) sweepUnfinished(folder, wallClock(), ABANDONED_AFTER_S);
+  for (const folder of [layout.root, layout.jobs, layout.env]) sweepUnfinished(folder, wallClock(), ABANDONED_AFTER_S);
   sweepReplaced(layout.daemon);
   remove(layout.stopRequest);
   world.unknownIsDeadAt = monotonic() + (lock.takenByAge ? 0 : LOCK_STALE_MS);

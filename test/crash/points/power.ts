@@ -60,8 +60,8 @@ export function withRunners({ root, last, ops }: Recorded): Op[] {
     const dir =
       op.op === 'done'
         ? op.path
-        : op.path?.endsWith('/pending') && dirname(dirname(op.path)).endsWith('/runs')
-          ? dirname(op.path)
+        : /\/(pending|result\.json)$/.test(op.path ?? '') && dirname(dirname(op.path ?? '')).endsWith('/runs')
+          ? dirname(op.path ?? '')
           : undefined;
     if (dir !== undefined && op.op !== 'mkdir') end(dir);
     all.push(op);
