@@ -147,6 +147,28 @@ describe('why a task is where it is', { concurrency: true }, () => {
     await waitUntil('it is told', async () => /hand\/x was cancelled .*, before it ran\.\n/.test(await ask('hand/x')));
   });
 
+  it('it was cancelled because its job stops at a failure, or has taken too long', async () => {
+    const job = place.job('halt').make({ on_failure: 'stop', max_parallel: 2 });
+    job.drop('b', { command: ['true'], not_before: '1h' });
+    job.drop('a', { command: ['false'] });
+    await job.comesTo('cancelled', 'b');
+    const text = await ask('halt/b');
+    assert.match(
+      text,
+      /halt\/b was cancelled .*, because its job stops at a failure \(on_failure: stop\), and a failed .*: exit status 1\.\n/,
+    );
+    assert.match(text, /Next: .*spoold retry .*halt\/a\n/);
+    const late = place.job('late').make({ job_timeout: '500ms', max_parallel: 2 });
+    late.drop('b', { command: ['true'], not_before: '1h' });
+    late.drop('a', sleep);
+    await late.comesTo('failed', 'a');
+    await late.comesTo('cancelled', 'b');
+    assert.match(await ask('late/a'), /failed .*: the job ran longer than its job_timeout/);
+    await waitUntil('it is told', async () =>
+      /cancelled .*, before it ran: the job ran longer/.test(await ask('late/b')),
+    );
+  });
+
   it('it was rejected: every line of the reason', async () => {
     const job = place.job('reject').drop('x', { comand: ['true'], retry: 'three' });
     await job.rejects('x');
