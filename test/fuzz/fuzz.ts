@@ -159,7 +159,7 @@ class Fuzz {
     const pid = this.stranger.pid as number;
     const start = readProcess(pid)?.startTicks ?? 1;
     const late = performance.now() - this.began > UNSEEN_IS_DEAD_MS;
-    const line = [pid, start, own.boot, late && random() < 0.3 ? '1' : own.pidns, own.host, lstatSync(run).ino].join(
+    const line = [pid, start, own.boot, random() < 0.3 && late ? '1' : own.pidns, own.host, lstatSync(run).ino].join(
       ' ',
     );
     writeFileSync(
@@ -296,7 +296,7 @@ function waitsRightly(path: string, id: string): boolean {
 }
 
 function readsAsJob(text: string): boolean {
-  if (text.includes('\uFFFD')) return false; // it was no UTF-8
+  if (text.includes('\uFFFD') || text.length > 1_000_000) return false; // it was no UTF-8, or has more than a task may
   try {
     return parseJob(JSON.parse(text)).ok;
   } catch {
