@@ -4,7 +4,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { unless } from '../errors.ts';
-import { isThere, moveIfFree, namesIn, remove } from '../host/atomic.ts';
+import { isThere, moveIfFree, remove } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { nameProblem, taskIdOf } from '../protocol/names.ts';
 import { PRECEDENCE, type State } from '../protocol/states.ts';
@@ -13,6 +13,7 @@ import { heldId, isHeldName } from '../store/snapshot.ts';
 import { type Drop, fileStamp, foldersHolding, readDrop, renameUnreadableNames } from '../store/tasks.ts';
 import { takeBundle } from './bundle.ts';
 import { endFamily } from './endings.ts';
+import { FolderReading } from './folder-reading.ts';
 import { type Job, WATCHED } from './job.ts';
 import { factsFrom, factsOf, judge, reasonOf, sameIdText } from './judge.ts';
 import { leaveAlone, lookAtRejected, readText, rejectDrop, SETTLE_MS } from './rejections.ts';
@@ -48,15 +49,18 @@ function hasChanged(job: Job, name: State | 'root', note = true): boolean {
 }
 
 /**
- * Looks at what is dirty or hinted at, until `deadline` (monotonic ms). False if there is more to do: the loop is to
+ * Looks at what is hinted at or dirty, until `deadline` (monotonic ms). False if there is more to do: the loop is to
  * breathe, then call again.
  */
 export function takeIn(world: World, job: Job, deadline: number): boolean {
-  for (const state of job.dirty) {
-    job.dirty.delete(state);
-    orAgain(job, state, () => readFolder(world, job, state));
-    if (monotonic() > deadline) return false;
+  for (;;) {
+    if (!followHints(world, job, deadline)) return false;
+    if (job.reading === undefined && job.dirty.size === 0) return true;
+    if (!readOn(world, job, deadline)) return false;
   }
+}
+
+function followHints(world: World, job: Job, deadline: number): boolean {
   for (const [state, names] of job.hints) {
     for (const name of names) {
       names.delete(name);
@@ -66,6 +70,23 @@ export function takeIn(world: World, job: Job, deadline: number): boolean {
     job.hints.delete(state);
   }
   return true;
+}
+
+/** Begins to read a dirty folder, or goes on with the one that is being read. */
+function readOn(world: World, job: Job, deadline: number): boolean {
+  for (const state of job.dirty) {
+    if (job.reading !== undefined) break;
+    job.dirty.delete(state);
+    job.reading = new FolderReading(job, state);
+  }
+  const { reading } = job;
+  if (reading === undefined) return true;
+  job.reading = undefined; // if it fails, it is over
+  orAgain(job, reading.state, () => {
+    if (!reading.readOn(deadline, (name) => lookAtRead(world, job, reading, name))) job.reading = reading;
+    else atItsEnd(world, job, reading);
+  });
+  return job.reading === undefined && monotonic() <= deadline;
 }
 
 /** If it fails, the folder counts as unread: the next look at it finds again what was missed. */
@@ -78,54 +99,28 @@ function orAgain(job: Job, state: State, action: () => void): void {
   }
 }
 
-/** Turns a folder's names into hints where they disagree with what is known. */
-function readFolder(world: World, job: Job, state: State): void {
-  const folder = job.layout.folder(state);
-  const names = namesIn(folder);
-  if (state === 'pending' && names.some((name) => name.includes('\uFFFD'))) rejectUnreadableNames(world, job, folder);
-  const present = new Set<string>();
-  let held = false;
-  for (const name of names) {
-    const id = taskIdOf(name);
-    if (id === undefined) {
-      if (name.endsWith('.run') && state === 'running') present.add(name.slice(0, -'.run'.length));
-      else if (state === 'pending' && name.startsWith('.bundle-')) takeBundle(world, job, name);
-      else if (isHeldName(name) && state === 'pending') held = true;
-      continue;
-    }
-    present.add(id);
-    const known = job.graph.get(id)?.state;
-    if (known !== state || job.touched) job.hint(state, name);
-  }
-  if (state === 'pending') job.touched = false;
-  for (const node of job.graph.all()) {
-    if (node.state === state && !present.has(node.id)) job.hint(state, `${node.id}.json`);
-  }
-  sweepReasons(job, state, names, present);
-  if (state === 'pending') letHeldGo(world, job, names);
-  if (held) holdBack(job, names);
+/** Looks at a name that was read where it disagrees with what is known. */
+function lookAtRead(world: World, job: Job, { state, wasTouched }: FolderReading, name: string): void {
+  const id = taskIdOf(name);
+  if (id !== undefined && (wasTouched || job.graph.get(id)?.state !== state)) lookAtName(world, job, state, name);
+  if (state === 'pending' && name.startsWith('.bundle-')) takeBundle(world, job, name);
 }
 
-const REASON_ENDINGS: Partial<Record<State, string>> = {
-  skipped: '.reason.txt',
-  cancelled: '.reason.txt',
-  rejected: '.error.txt',
-};
-
-/** A reason whose file went elsewhere while nobody looked. */
-function sweepReasons(job: Job, state: State, names: readonly string[], present: ReadonlySet<string>): void {
-  const ending = REASON_ENDINGS[state];
-  if (ending === undefined) return;
-  for (const name of names) {
-    if (name.endsWith(ending) && !present.has(name.slice(0, -ending.length)))
-      remove(join(job.layout.folder(state), name));
-  }
+/** What was not there, and what is no task. */
+function atItsEnd(world: World, job: Job, { state, missing, others, lonelyReasons }: FolderReading): void {
+  for (const id of missing) if (job.graph.get(id)?.state === state) job.hint(state, `${id}.json`);
+  for (const name of lonelyReasons()) remove(join(job.layout.folder(state), name));
+  if (state !== 'pending') return;
+  if (others.some((name) => name.includes('\uFFFD'))) rejectUnreadableNames(world, job, job.layout.folder(state));
+  const held = others.filter(isHeldName);
+  letHeldGo(world, job, held);
+  if (held.length > 0) holdBack(job, held);
 }
 
 /** What was held and is no longer: moved, deleted, or `x.json` again. */
 function letHeldGo(world: World, job: Job, names: readonly string[]): void {
   if (!job.hasHeld) return;
-  const held = new Set(names.filter(isHeldName).map(heldId));
+  const held = new Set(names.map(heldId));
   job.hasHeld = held.size > 0;
   for (const node of job.graph.all()) if (node.state === 'held' && !held.has(node.id)) relocate(world, job, node.id);
 }
@@ -134,10 +129,9 @@ function letHeldGo(world: World, job: Job, names: readonly string[]): void {
 function holdBack(job: Job, names: readonly string[]): void {
   job.hasHeld = true;
   for (const name of names) {
-    if (!isHeldName(name)) continue;
     const id = heldId(name);
     const node = job.graph.get(id);
-    if (node?.state === 'pending' && !names.includes(`${id}.json`)) job.graph.move(id, 'held');
+    if (node?.state === 'pending' && !isThere(job.layout.task('pending', id))) job.graph.move(id, 'held');
     else if (node === undefined && nameProblem(id) === undefined) {
       const facts = factsFrom(job, 'pending', id, join(job.layout.folder('pending'), name));
       if (facts !== undefined) job.put(facts, 'held');

@@ -14,6 +14,7 @@ import { type Cause, JobGraph, type NodeState, type TaskFacts } from '../schedul
 import type { Candidate } from '../scheduler/plan.ts';
 import type { Kind } from '../scheduler/ready.ts';
 import type { Ending, Run } from '../store/runs.ts';
+import type { FolderReading } from './folder-reading.ts';
 
 /** Folders in which a person's move matters at once, in the order they are read at start: the longest last; what leaves succeeded/ is seen where it arrives. */
 export const WATCHED: readonly State[] = ['running', 'failed', 'cancelled', 'skipped', 'rejected', 'pending'];
@@ -86,6 +87,8 @@ export class Job implements Candidate {
   /** Folders to be read as a whole, and single names in them to be looked at. */
   readonly dirty = new Set<State>();
   readonly hints = new Map<State, Set<string>>();
+  /** The folder that is being read. */
+  reading: FolderReading | undefined;
   private readonly echoes = new Set<string>();
   /** Files in pending/ that are no tasks were seen. */
   hasHeld = false;
@@ -183,6 +186,11 @@ export class Job implements Candidate {
   markLoaded(): void {
     if (!this.loaded) this.graph.complete();
     this.loaded = true;
+  }
+
+  /** Something is to be looked at yet. */
+  get isUnread(): boolean {
+    return this.dirty.size > 0 || this.hints.size > 0 || this.reading !== undefined;
   }
 
   /** A file of this name in this folder is to be looked at. */

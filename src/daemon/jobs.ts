@@ -83,6 +83,7 @@ export function forgetJob(world: World, job: Job): void {
 
 function leave(world: World, job: Job): void {
   job.isGone = true;
+  job.reading?.close();
   for (const attempt of [...job.attempts.values()]) {
     world.looks.delete(attempt);
     job.end(attempt);

@@ -14,7 +14,7 @@ import type { World } from './world.ts';
 /** Until nothing is left to do, or `deadline` (monotonic ms): false if it is to be called again. */
 export function reconcile(world: World, job: Job, deadline: number): boolean {
   if (!job.loaded) return true;
-  if (job.hints.size === 0 && job.dirty.size === 0) breakCycles(world, job); // many drops are searched at one go
+  if (!job.isUnread) breakCycles(world, job); // many drops are searched at one go
   holdToItsTime(world, job);
   for (;;) {
     const revived = job.graph.takeRevived(BATCH);

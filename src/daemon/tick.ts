@@ -170,7 +170,7 @@ function rest(world: World, job: Job, now: number, stopped: boolean): void {
   const due = earlier(job.graph.nextDue(), deadlineOf(job, now));
   if (due === undefined) world.dues.delete(job);
   else world.dues.set(job, due);
-  if (job.dirty.size > 0 || job.hints.size > 0 || !job.loaded || job.graph.isUnsettled) return;
+  if (job.isUnread || !job.loaded || job.graph.isUnsettled) return;
   const mayStart = !stopped && job.limit > job.attempts.size && job.hasReady(now);
   if (!mayStart) world.active.delete(job);
 }

@@ -7,12 +7,14 @@ import {
   chmodSync,
   closeSync,
   constants,
+  type Dir,
   fchmodSync,
   fstatSync,
   fsyncSync,
   linkSync,
   lstatSync,
   mkdirSync,
+  opendirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -319,6 +321,27 @@ export function readRegular(path: string): string {
 /** The names in a folder, in no order; an absent folder has none. */
 export function namesIn(folder: string): string[] {
   return unless(GONE, () => readdirSync(folder)) ?? [];
+}
+
+/** The names in a folder, one after the other: a long one need not be read at one go. An absent folder has none. */
+export class Names {
+  private folder: Dir | undefined;
+
+  constructor(path: string) {
+    this.folder = unless(GONE, () => opendirSync(path, { bufferSize: 512 }));
+  }
+
+  /** The next one; undefined, and closed, at the end. */
+  next(): string | undefined {
+    const name = this.folder?.readSync()?.name;
+    if (name === undefined) this.close();
+    return name;
+  }
+
+  close(): void {
+    this.folder?.closeSync();
+    this.folder = undefined;
+  }
 }
 
 /**

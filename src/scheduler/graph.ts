@@ -48,7 +48,7 @@ export class JobGraph {
   /** Tasks whose drop may have closed a cycle. */
   private readonly suspects = new Set<string>();
   private turns = 0;
-  private readonly doomed = new Map<string, Doom>();
+  private readonly doomed = new Set<string>();
   /** What lies in failed/. */
   private readonly failures = new Set<string>();
   private stops = false;
@@ -211,10 +211,12 @@ export class JobGraph {
   takeDoomed(most = Number.POSITIVE_INFINITY): [id: string, cause: Cause, to: Doom['to']][] {
     this.judge();
     const taken: [string, Cause, Doom['to']][] = [];
-    for (const [id, { cause, to }] of this.doomed) {
+    for (const id of this.doomed) {
       if (taken.length >= most) break;
       this.doomed.delete(id);
-      if (this.nodes.get(id)?.state === 'pending') taken.push([id, cause, to]);
+      const node = this.nodes.get(id);
+      const doom = node?.state === 'pending' ? this.doomOf(node) : undefined; // its cause may have moved on
+      if (doom !== undefined) taken.push([id, doom.cause, doom.to]);
     }
     return taken;
   }
@@ -339,7 +341,7 @@ export class JobGraph {
       }
       retire(node);
       const doom = this.doomOf(node);
-      if (doom !== undefined) this.doomed.set(id, doom);
+      if (doom !== undefined) this.doomed.add(id);
       else this.doomed.delete(id);
       if (doom !== undefined || node.open > 0) continue;
       node.entry = entryOf(node);
@@ -405,8 +407,7 @@ export class JobGraph {
     for (const root of node.ancestors) this.families.quit(root, node.id, unfinished);
     retire(node);
     if (node.state === 'pending' || node.state === 'running') this.busy -= 1;
-    if (this.failures.delete(node.id) && this.failures.size === 0)
-      for (const id of this.doomed.keys()) this.unjudged.add(id);
+    if (this.failures.delete(node.id) && this.failures.size === 0) for (const id of this.doomed) this.unjudged.add(id);
     if (node.cause !== undefined) removeFrom(this.skippedBy, node.cause.id, node.id);
     node.cause = undefined;
   }

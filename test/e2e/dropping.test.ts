@@ -266,7 +266,9 @@ describe('the same id again', { concurrency: true }, () => {
   });
 
   it('a name that differs only in case is rejected with the name that is there', async () => {
-    const job = place.job('again-case').drop('Report', WAITS).drop('report', { command: 'true' });
+    const job = place.job('again-case').drop('Report', WAITS).drop('first', { command: 'true' });
+    await job.comesTo('succeeded', 'first'); // by then the folder has been read
+    job.drop('report', { command: 'true' });
     assert.match(await job.rejects('report'), /Report.*only in case/s);
     assert.ok(job.isIn('pending', 'Report'));
   });

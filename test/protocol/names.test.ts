@@ -72,3 +72,25 @@ test('a person may do by mv whatever the daemon does to a task that runs or has 
     assert.equal(MOVES[from][from], undefined);
   }
 });
+
+/** As `compareNatural` says, each name taken apart. */
+function slowly(a: string, b: string): number {
+  if (a === b) return 0;
+  const [left, right] = [a.match(/\d+|\D+/g) ?? [], b.match(/\d+|\D+/g) ?? []];
+  for (let i = 0; i < Math.min(left.length, right.length); i++) {
+    const [x, y] = [left[i] as string, right[i] as string];
+    if (x === y) continue;
+    if (!/^\d/.test(x) || !/^\d/.test(y)) return x < y ? -1 : 1;
+    if (Number(x) !== Number(y)) return Number(x) - Number(y);
+  }
+  return left.length - right.length || (a < b ? -1 : 1);
+}
+
+test('names that differ in a number only are compared as those are that must be taken apart', () => {
+  const part = fc.constantFrom('a', 'b', '-', '0', '1', '9', '10', '007', '12345678901234567', '.');
+  const text = fc.array(part, { maxLength: 6 }).map((parts) => parts.join(''));
+  fc.assert(
+    fc.property(text, text, (a, b) => assert.equal(Math.sign(compareNatural(a, b)), Math.sign(slowly(a, b)))),
+    { numRuns: 5000 },
+  );
+});
