@@ -260,6 +260,8 @@ function remarkWords(remark: Remark, now: number): string {
       return `waits for ${list(remark.tasks.map(({ task, state }) => `${task} (${state === 'unknown' ? 'not queued yet' : wordOf(state)})`))}`;
     case 'retry':
       return `is tried again in ${span((remark.at - now) / 1000)}`;
+    case 'not before':
+      return `waits for its time, which comes in ${span((remark.at - now) / 1000)}`;
     case 'rejected':
       return remark.reason || BY_HAND;
     case 'skipped':

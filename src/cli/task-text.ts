@@ -2,10 +2,10 @@
 // it now, and the end of its output.
 import type { Attempt } from '../client/attempts.ts';
 import type { ProcessUse } from '../client/processes.ts';
-import type { TaskReport } from '../client/task-report.ts';
+import type { Children, TaskReport } from '../client/task-report.ts';
 import { causeWords, mainCauses, nextCommand, sentence } from './cause-words.ts';
-import { coloured, faint, heading, placeLine, type Show } from './status-text.ts';
-import { ago, attemptWords, commandLine, list, oneLine, size, span } from './words.ts';
+import { coloured, faint, heading, placeLine, type Show, wordOf } from './status-text.ts';
+import { ago, attemptWords, commandLine, list, oneLine, size, span, thousands } from './words.ts';
 
 const MOST_ATTEMPTS = 10;
 const MOST_PROCESSES = 20;
@@ -48,7 +48,10 @@ export function taskText(report: TaskReport, show: Show): string[] {
   return next === undefined ? lines : [...lines, '', `Next: ${next}`];
 }
 
-function factLines({ argv, shell, cwd, path, ancestors, dependencies, spec }: TaskReport, show: Show): string[] {
+function factLines(
+  { argv, shell, cwd, path, ancestors, children, dependencies, spec }: TaskReport,
+  show: Show,
+): string[] {
   const facts: [string, string][] = [];
   if (typeof spec?.description === 'string') facts.push(['about', oneLine(spec.description, show.width)]);
   if (argv !== undefined) facts.push(['command', oneLine(commandLine(argv), 1000)]);
@@ -56,8 +59,15 @@ function factLines({ argv, shell, cwd, path, ancestors, dependencies, spec }: Ta
   if (argv !== undefined || shell !== undefined) facts.push(['in', oneLine(cwd, 1000)]);
   facts.push(['file', path]);
   if (ancestors.length > 0) facts.push(['queued by', ancestors.join(' ← ')]);
+  if (children.groups.length > 0) facts.push(['queued', oneLine(childrenWords(children), 1000)]);
   if (dependencies.length > 0) facts.push(['depends on', list(dependencies, 8)]);
   return facts.map(([name, value]) => `  ${faint(name.padEnd(10))}  ${value}`);
+}
+
+/** `1 failed (b), 12 waiting (a, c, d and 9 more)`, and what is not in it. */
+function childrenWords({ groups, isPartial }: Children): string {
+  const words = groups.map(({ state, ids }) => `${thousands(ids.length)} ${wordOf(state)} (${list(ids)})`).join(', ');
+  return `${words}; ${isPartial ? 'there may be more, and ' : ''}what has succeeded is not counted`;
 }
 
 function attemptLines(attempts: readonly Attempt[], show: Show): string[] {

@@ -34,6 +34,16 @@ export class Families {
     return [...this.known.values()].filter(({ ancestors }) => ancestors.includes(root));
   }
 
+  /** Those of the family that `parent` queued itself. */
+  childrenOf(parent: string): Member[] {
+    return this.of(parent).filter(({ ancestors }) => ancestors[0] === parent);
+  }
+
+  /** Not every file is read: there may be more members than were found. */
+  get isPartial(): boolean {
+    return this.everyName().length > MOST_READ;
+  }
+
   private read({ id, state, path }: { id: string; state: NodeState; path: string }): void {
     if (this.known.has(id)) return;
     const task = readTask(path);

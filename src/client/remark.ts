@@ -4,14 +4,16 @@ import { wallClock } from '../host/clock.ts';
 import type { JobLayout } from '../protocol/layout.ts';
 import type { State } from '../protocol/states.ts';
 import { stateOf } from '../store/snapshot.ts';
-import { causeOf, factsOf, readTask, rejectionOf } from './facts.ts';
+import { causeOf, factsOf, jobDefaults, readTask, rejectionOf } from './facts.ts';
 import { type Found, heldNameOf } from './find.ts';
+import { startOf } from './shares.ts';
 import { retryAt } from './waiting.ts';
 
 /** The most telling fact about a task in a list. */
 export type Remark =
   | { kind: 'waits for'; tasks: { task: string; state: Found | 'unknown' }[] }
   | { kind: 'retry'; at: number }
+  | { kind: 'not before'; at: number }
   | { kind: 'rejected'; reason: string }
   | { kind: 'skipped'; cause: string; folder: State }
   | { kind: 'unreadable'; reason: string };
@@ -30,8 +32,10 @@ export function remarkOn(job: JobLayout, id: string, state: State): Remark | und
     .dependencies.map((task) => ({ task, state: stateOf(job, task) ?? heldOrUnknown(job, task) }))
     .filter((d) => d.state !== 'succeeded');
   if (unmet.length > 0) return { kind: 'waits for', tasks: unmet };
-  const at = retryAt(job, id);
-  return at !== undefined && at > wallClock() ? { kind: 'retry', at } : undefined;
+  const retry = retryAt(job, id) ?? 0;
+  const start = startOf({ ...jobDefaults(job), ...read.raw }.not_before, read.queuedAt);
+  if (Math.max(retry, start) <= wallClock()) return undefined;
+  return retry >= start ? { kind: 'retry', at: retry } : { kind: 'not before', at: start };
 }
 
 function heldOrUnknown(job: JobLayout, id: string): 'held' | 'unknown' {

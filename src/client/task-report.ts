@@ -1,10 +1,13 @@
 // `status JOB/TASK`: everything that the disk and /proc know of one task.
 import { homedir } from 'node:os';
 import { basename, dirname } from 'node:path';
-import type { Layout } from '../protocol/layout.ts';
+import type { JobLayout, Layout } from '../protocol/layout.ts';
+import { compareNatural } from '../protocol/names.ts';
 import type { RunnerLine } from '../protocol/pid-file.ts';
+import type { NodeState } from '../scheduler/graph.ts';
 import { type Attempt, attemptsOf, movedAt } from './attempts.ts';
-import { factsOf, jobDefaults, type Raw, readTask, textOf } from './facts.ts';
+import { ancestorsNoted, factsOf, jobDefaults, type Raw, readTask, textOf } from './facts.ts';
+import { Families } from './families.ts';
 import { findTask, type Found, type FoundTask, heldNameOf } from './find.ts';
 import { lastLinesOf } from './logs.ts';
 import { type Place, placeOf } from './place.ts';
@@ -28,6 +31,8 @@ export interface TaskReport {
   cwd: string;
   /** Nearest first: the task that queued it, who queued that, … */
   ancestors: string[];
+  /** What it queued itself. */
+  children: Children;
   dependencies: string[];
   attempts: Attempt[];
   /** Of the attempt that lives. */
@@ -39,6 +44,16 @@ export interface TaskReport {
   /** Of the latest attempt's output. */
   lastLines: string[];
 }
+
+/** What a task queued itself, but for what has succeeded. */
+export interface Children {
+  /** What is worst first; each with its ids in natural order. */
+  groups: { state: NodeState; ids: string[] }[];
+  /** Too many tasks to look at: there may be more children. */
+  isPartial: boolean;
+}
+
+const WORST_FIRST: readonly NodeState[] = ['failed', 'rejected', 'cancelled', 'skipped', 'running', 'pending', 'held'];
 
 /** Errors: JOB_UNKNOWN, TASK_UNKNOWN. */
 export function taskReport(layout: Layout, job: string, id: string, lines: number): TaskReport {
@@ -61,7 +76,11 @@ export function taskReport(layout: Layout, job: string, id: string, lines: numbe
     argv: argvOf(merged),
     shell: typeof merged.shell === 'string' && argvOf(raw ?? {}) === undefined ? merged.shell : undefined,
     cwd: typeof merged.cwd === 'string' ? merged.cwd : defaultFolder(layout),
-    ancestors: [...facts.ancestors],
+    ancestors:
+      found.state === 'rejected' && facts.ancestors.length === 0
+        ? ancestorsNoted(found.layout, id)
+        : [...facts.ancestors],
+    children: childrenOf(found.layout, id),
     dependencies: [...facts.dependencies],
     attempts,
     processes:
@@ -70,6 +89,16 @@ export function taskReport(layout: Layout, job: string, id: string, lines: numbe
     rejection: found.state === 'rejected' ? textOf(found.layout.rejection(id)).trim() : undefined,
     lastLines: latest === undefined ? [] : lastLinesOf(latest, lines),
   };
+}
+
+function childrenOf(job: JobLayout, id: string): Children {
+  const families = new Families(job);
+  const children = families.childrenOf(id);
+  const groups = WORST_FIRST.map((state) => {
+    const ids = children.filter((child) => child.state === state).map((child) => child.id);
+    return { state, ids: ids.sort(compareNatural) };
+  });
+  return { groups: groups.filter(({ ids }) => ids.length > 0), isPartial: families.isPartial };
 }
 
 function pathOf({ layout, id, state }: FoundTask): string {
@@ -90,12 +119,16 @@ function defaultFolder({ root }: Layout): string {
 
 /** The document of `status JOB/TASK --json`. */
 export function taskJson(report: TaskReport): unknown {
-  const { job, task, state, spec, attempts, why } = report;
+  const { job, task, state, spec, ancestors, children, attempts, why } = report;
   return {
     job,
     task,
     state,
     spec: spec ?? null,
+    parent: ancestors[0] ?? null,
+    ancestors,
+    children: Object.fromEntries(children.groups.map((group) => [group.state, group.ids.length])),
+    children_partial: children.isPartial,
     attempts: attempts.flatMap((attempt) => attemptJson(report, attempt)),
     waiting_for: state === 'pending' ? why.why.causes : [],
   };

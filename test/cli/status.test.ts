@@ -60,6 +60,49 @@ describe('status without a daemon', { concurrency: true }, () => {
     assert.match(out, /nobody \(has not been queued by anybody yet\)/);
   });
 
+  it('says of each waiting task of a job until when a delay keeps it', async () => {
+    place.job('timed').drop('by-date', { command: ['true'], not_before: '2999-01-01T00:00:00Z' });
+    place.job('timed').drop('by-delay', { command: ['true'], not_before: '2h' });
+    place.job('timed').drop('past', { command: ['true'], not_before: '2001-01-01T00:00:00Z' });
+    const { out } = await place.spoold('status', 'timed');
+    assert.match(out, /by-date +waits for its time, which comes in \d+d\d\dh/);
+    assert.match(out, /by-delay +waits for its time, which comes in (2h00m|1h\d\dm)/);
+    assert.doesNotMatch(out, /past +waits for its time/);
+  });
+
+  it('says who queued a task, and what became of those that it queued itself, the worst first', async () => {
+    const job = place.job('lineage');
+    const command = ['true'];
+    job.drop('top', { command });
+    for (const folder of ['succeeded', 'failed']) mkdirSync(job.path(folder), { recursive: true });
+    job.write('succeeded/mid.json', JSON.stringify({ command, parent: 'top', ancestors: ['top'] }));
+    const kid = JSON.stringify({ command, parent: 'mid', ancestors: ['mid', 'top'] });
+    for (const id of ['k1', 'k2', 'k10', 'k11']) job.write(`pending/${id}.json`, kid);
+    job.write('failed/bad.json', kid);
+    job.write('succeeded/good.json', kid);
+    const { out } = await place.spoold('status', 'lineage/mid');
+    assert.match(out, /queued by +top\n/);
+    assert.match(
+      out,
+      /queued +1 failed \(bad\), 4 waiting \(k1, k2, k10 and 1 more\); what has succeeded is not counted\n/,
+    );
+    assert.match((await place.spoold('status', 'lineage/k1')).out, /queued by +mid ← top\n/);
+    assert.doesNotMatch(
+      (await place.spoold('status', 'lineage/top')).out,
+      /queued {2}/,
+      'its only child has succeeded',
+    );
+    const documentOf = async (id: string) =>
+      JSON.parse((await place.spoold('status', '--json', `lineage/${id}`)).out) as Record<string, unknown>;
+    const { parent, ancestors, children, children_partial } = await documentOf('mid');
+    assert.deepEqual(
+      { parent, ancestors, children, children_partial },
+      { parent: 'top', ancestors: ['top'], children: { failed: 1, pending: 4 }, children_partial: false },
+    );
+    assert.equal((await documentOf('top'))['parent'], null);
+    assert.deepEqual((await documentOf('top'))['children'], {});
+  });
+
   it('takes --job for the first half of an address', async () => {
     assert.match((await place.spoold('status', '--job', 'etl', 'b')).out, /etl\/b waits/);
   });
@@ -310,6 +353,7 @@ describe('status under a daemon', { concurrency: true }, () => {
       /waits for child-of, which has succeeded itself, but not yet a task that it queued: kid/,
     );
     assert.match((await place.spoold('status', 'family/kid')).out, /queued by +child-of/);
+    assert.match((await place.spoold('status', 'family/child-of')).out, /queued +1 running \(kid\)/);
     job.move('kid', 'running', 'cancelled');
     await job.comesTo('cancelled', 'kid');
   });
