@@ -1,7 +1,8 @@
 // Where the figures come from: without it they say nothing.
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
+import { basename } from 'node:path';
 import type { Peer } from './peers.ts';
 
 export interface Machine {
@@ -26,12 +27,22 @@ export function machineOf(folder: string, peers: readonly Peer[]): Machine {
     cores: cpus().length,
     memoryGB: Math.round(totalmem() / 1e9),
     kernel: release(),
-    fileSystem: execFileSync('df', ['--output=fstype', folder], { encoding: 'utf8' }).split('\n')[1] ?? 'unknown',
+    fileSystem: fileSystemOf(folder),
     node: process.version,
     spoold: version,
     load: Number(loadavg()[0]?.toFixed(1)),
     peers: Object.fromEntries(peers.map(({ name, version: theirs }) => [name, theirs])),
   };
+}
+
+/** An ext4 without a journal is told apart: it walks past every inode that was removed lately whenever it makes one. */
+function fileSystemOf(folder: string): string {
+  const [, line = ''] = execFileSync('df', ['--output=fstype,source', folder], { encoding: 'utf8' }).split('\n');
+  const [type = 'unknown', source = ''] = line.split(/\s+/);
+  if (type !== 'ext4' || !existsSync(source)) return type;
+  const device = basename(realpathSync(source));
+  const hasJournal = !existsSync(`/proc/fs/ext4/${device}`) || existsSync(`/proc/fs/jbd2/${device}-8`);
+  return hasJournal ? type : 'ext4 without a journal';
 }
 
 export function describeMachine(machine: Machine): string {
