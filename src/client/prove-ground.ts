@@ -108,10 +108,15 @@ export class Ground {
     }
   }
 
-  /** Kills one of them by SIGKILL; false if there is none to be killed now. */
+  /** Kills one of them by SIGKILL, a daemon to be followed by another at once; false if there is none to be killed now. */
   kill(victim: Victim, random: () => number): boolean {
     const target = this.target(victim, random);
-    return target !== undefined && signalProcess(target, 'SIGKILL');
+    if (target === undefined || !signalProcess(target, 'SIGKILL')) return false;
+    if (victim === 'daemon') {
+      this.child = undefined;
+      this.start();
+    }
+    return true;
   }
 
   /** One of them that is there now. */

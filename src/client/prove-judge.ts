@@ -129,8 +129,7 @@ function judgeEnd(
     if (kind === 'slow') reruns.push(`${name} succeeded, and its timeout should have ended it`);
   } else if (state === 'failed') {
     const lostInARow = known.slice(-4).every(({ reason }) => reason === 'lost') && known.length >= 4;
-    // `signal`: the disk was full when its ending was to be written, and the daemon that knew of it was killed.
-    const asItShould = kind === 'slow' && ['timeout', 'lost', 'signal'].includes(last?.reason ?? '');
+    const asItShould = kind === 'slow' && ['timeout', 'lost'].includes(last?.reason ?? '');
     if (!lostInARow && !asItShould) reruns.push(`${name} failed: ${last?.message ?? 'no result says why'}`);
   } else if (state === 'skipped') {
     if (!isThere(job.reason(name.slice(name.indexOf('/') + 1)))) reruns.push(`${name} was skipped, without a reason`);

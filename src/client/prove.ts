@@ -45,8 +45,7 @@ export async function prove(options: ProveOptions): Promise<Verdict> {
       const until = Math.min(options.kills, sum() + KILLS_IN_A_ROUND);
       while (sum() < until && options.isOver?.() !== true) {
         feed(ground, jobs, `r${round}`, random);
-        await someWork(ground, random() * MOST_BETWEEN);
-        const victim = await strike(ground, random);
+        const victim = await strike(ground, random, random() * MOST_BETWEEN);
         if (victim !== undefined) killed[victim] += 1;
         options.onProgress({ kills: sum(), tasks });
       }
@@ -67,13 +66,13 @@ const MOST_BETWEEN = 24;
 const LINE_BYTES = 24;
 
 /** Waits until the account has grown by what about `tasks` tasks write, or until nothing has moved for a while. */
-export async function someWork(ground: Ground, tasks: number): Promise<void> {
+async function someWork(ground: Ground, tasks: number): Promise<void> {
   const until = ground.accountBytes + tasks * 2 * LINE_BYTES;
   for (let n = 0; n < 50 && ground.accountBytes < until; n++) await pause(10);
 }
 
 /** More work, where little is left. */
-export function feed(ground: Ground, jobs: Map<string, readonly Accepted[]>, name: string, random: () => number): void {
+function feed(ground: Ground, jobs: Map<string, readonly Accepted[]>, name: string, random: () => number): void {
   const waiting = [...jobs.keys()].reduce((sum, job) => sum + ground.unfinished(job), 0);
   if (waiting >= WAITING) return;
   const { files, tasks } = makeWork(BATCH, ground.root, random);
@@ -83,13 +82,22 @@ export function feed(ground: Ground, jobs: Map<string, readonly Accepted[]>, nam
   jobs.set(job, tasks);
 }
 
-/** Kills one of them; a daemon that was killed is started again, and one in three is not given the time to recover. */
-export async function strike(ground: Ground, random: () => number): Promise<Victim | undefined> {
+/** A daemon's start takes about so long, where little waits for it. */
+const START_MS = 400;
+
+/**
+ * Kills one of them: when about `tasks` tasks have been done, or, one time in three, at some moment of a daemon's start and
+ * recovery. Undefined if nothing was there to be killed.
+ */
+export async function strike(ground: Ground, random: () => number, tasks: number): Promise<Victim | undefined> {
   const chance = random();
-  const patient = random();
   const victim = chance < 0.4 ? 'daemon' : chance < 0.6 ? 'launcher' : 'runner';
-  if (patient > 0.33) await ground.serving();
-  else ground.start();
+  ground.start();
+  if (random() < 0.33) await pause(random() * START_MS);
+  else {
+    await ground.serving();
+    await someWork(ground, tasks);
+  }
   for (let n = 0; n < 30; n++) {
     if (ground.kill(victim, random)) return victim;
     await pause(10); // nothing runs at this moment

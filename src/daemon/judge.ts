@@ -2,6 +2,7 @@
 import { isThere } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import { describeJsonErrorBriefly, describeBriefly } from '../protocol/problems.ts';
+import type { AttemptResult } from '../protocol/result.ts';
 import type { State } from '../protocol/states.ts';
 import { mergeDefaults, parseTask, type Problem, type Raw, type TaskSpec } from '../protocol/task.ts';
 import { type Resources, unmeetable } from '../protocol/resources.ts';
@@ -97,10 +98,13 @@ function retryDue(job: Job, id: string, spec: TaskSpec): number {
   if (spec.retry.max === 0 || spec.retry.delay === 0) return 0;
   const last = runsOf(job.layout, id).findLast((run) => readResult(run.layout) !== undefined);
   const result = last && readResult(last.layout);
-  if (result?.to !== 'pending' || !result.retry_at) return 0;
-  const due = Date.parse(result.retry_at);
-  // Never longer than the delay that was meant: the clock may have been set back since.
-  return Math.min(due, wallClock() + Math.max(0, due - Date.parse(result.finished_at)));
+  return result?.to === 'pending' ? dueAfter(result) : 0;
+}
+
+/** When the delay after a result ends: never later than was meant, for the clock may have been set back since. */
+export function dueAfter({ retry_at, finished_at }: AttemptResult): number {
+  const due = Date.parse(retry_at ?? finished_at);
+  return Math.min(due, wallClock() + Math.max(0, due - Date.parse(finished_at)));
 }
 
 /** The facts of the task file that lies there; undefined if it does not read. */

@@ -15,7 +15,7 @@ import { foldersHolding, readDrop } from '../store/tasks.ts';
 import { clearAfterSync, takeChildren } from './children.ts';
 import { addStray, endFamily } from './endings.ts';
 import { relocate } from './intake.ts';
-import { sameIdText, specFrom } from './judge.ts';
+import { dueAfter, sameIdText, specFrom } from './judge.ts';
 import { rejectDrop } from './rejections.ts';
 import type { Attempt } from './job.ts';
 import type { World } from './world.ts';
@@ -96,7 +96,7 @@ function conclude(world: World, attempt: Attempt, result: AttemptResult): void {
     job.graph.judgeAgain(id);
   } else {
     job.graph.move(id, result.to);
-    if (result.retry_at !== undefined) job.graph.delay(id, Date.parse(result.retry_at));
+    if (result.retry_at !== undefined) job.graph.delay(id, dueAfter(result));
   }
   if (result.to === 'cancelled') endFamily(world, job, id);
 }

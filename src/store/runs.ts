@@ -78,20 +78,38 @@ export function isOfThisRun(run: RunLayout, line: Pick<RunnerLine, 'inode'>): bo
   return inode !== undefined && String(inode) === line.inode;
 }
 
-/** What the file `ending` says: why the attempt is being ended, written before anything is signalled. */
+/** What `ending` says: why the attempt is being ended, written before anything is signalled. */
 export interface Ending {
-  reason: 'timeout' | 'cancelled' | 'deleted' | 'stopped' | 'moved';
+  reason: keyof typeof ENDING_WORDS;
   /** In words, for the result. */
   message: string;
   /** Milliseconds since 1970. */
   at: number;
 }
 
-/** False if the disk does not take it: what follows must not wait for that. */
+/** What is said where only the reason could be written. */
+const ENDING_WORDS = {
+  timeout: 'it ran longer than its timeout',
+  cancelled: 'it was cancelled',
+  deleted: 'its file was deleted',
+  stopped: 'the daemon was told to end what runs',
+  moved: 'its file was moved away',
+};
+
+/**
+ * False if it cannot be written: what follows must not wait for that. A disk that takes no more data takes a link that
+ * leads nowhere and is named after the reason: it is kept in the inode, as an empty file is.
+ */
 export function writeEnding(run: RunLayout, ending: Ending): boolean {
+  return (
+    isTaken(() => (overwrite(run.ending, `${JSON.stringify(ending)}\n`), true)) ||
+    isTaken(() => (remove(run.ending), claimLink(ending.reason, run.ending)))
+  );
+}
+
+function isTaken(action: () => boolean): boolean {
   try {
-    overwrite(run.ending, `${JSON.stringify(ending)}\n`);
-    return true;
+    return action();
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     return false;
@@ -99,6 +117,13 @@ export function writeEnding(run: RunLayout, ending: Ending): boolean {
 }
 
 export function readEnding(run: RunLayout): Ending | undefined {
+  const link = lstatSync(run.ending, { throwIfNoEntry: false });
+  if (link?.isSymbolicLink()) {
+    const reason = readlinkSync(run.ending) as Ending['reason'];
+    return Object.hasOwn(ENDING_WORDS, reason)
+      ? { reason, message: ENDING_WORDS[reason], at: link.mtimeMs }
+      : undefined;
+  }
   const read = readParsed(run.ending, (text) => JSON.parse(text) as Ending);
   return read.kind === 'ok' && typeof read.value?.reason === 'string' ? read.value : undefined;
 }

@@ -84,6 +84,7 @@ const ROWS: Record<string, Row> = {
   'ending-and-over': unsettled('cancelled'),
   'ending-without-a-word': unsettled('failed'),
   'ending-and-alive': { kinds: ['half_ended'], x: 'cancelled' },
+  'ending-on-a-full-disk': { kinds: ['half_ended'], x: 'cancelled' },
   'ending-cut-short': running,
   'last-word-succeeded': unsettled('succeeded'),
   'last-word-failed': unsettled('failed'),

@@ -25,6 +25,19 @@ test('a retry whose delay began before the clock was set back by a day comes whe
   assert.equal(job.result('x', 1).to, 'pending');
 });
 
+test('an attempt that ended before the clock was set back is retried after its delay all the same', async (t) => {
+  const clock = join(scratch(t), 'clock');
+  writeFileSync(clock, String(-86_400_000)); // what the runner writes bears the time of the kernel: a day ahead
+  const place = new Place({
+    env: { NODE_OPTIONS: `--import ${new URL('./moved-clock.js', import.meta.url).href}`, SOAK_CLOCK: clock },
+  });
+  t.after(() => place.close());
+  await place.start();
+  const job = place.job('etl').make({ max_parallel: 2 });
+  job.drop('x', { shell: `[ "$SPOOLD_ATTEMPT" -gt 1 ]`, retry: { max: 1, delay: '10ms' } });
+  await job.comesTo('succeeded', 'x', 60_000);
+});
+
 const canLimit = spawnSync('prlimit', ['--nofile=64:', 'true']).status === 0;
 
 test('arrays dropped while there are hardly any descriptors wait, and none is rejected', {

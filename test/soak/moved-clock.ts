@@ -12,8 +12,8 @@ Date.now = () => {
     readAt = performance.now();
     try {
       offset = Number(readFileSync(file, 'utf8')) || 0;
-    } catch {
-      // no step yet
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') offset = 0;
     }
   }
   return real() + offset;

@@ -24,7 +24,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { judge, someWork, strike } from '../../src/client/prove.ts';
+import { judge, strike } from '../../src/client/prove.ts';
 import { Ground, type Victim } from '../../src/client/prove-ground.ts';
 import { type Findings, noFindings } from '../../src/client/prove-judge.ts';
 import { type Accepted, randomBy } from '../../src/client/prove-work.ts';
@@ -133,9 +133,8 @@ class Soak {
     writeFileSync(ground.layout.job(this.job).settings, '{"max_parallel": "none"}');
     for (const { child } of this.droppers) child.stdin?.write(`${this.job} ${TASKS_EACH}\n`);
     for (let kills = 0, idle = 0; kills < KILLS_IN_A_ROUND && idle < 40; ) {
-      await someWork(ground, random() * 8);
       if (random() < 0.35) this.somethingGoesWrong();
-      const victim = await strike(ground, random);
+      const victim = await strike(ground, random, random() * 8);
       if (victim !== undefined) this.killed[victim] += 1;
       kills += victim === undefined ? 0 : 1;
       idle += victim === undefined ? 1 : 0;

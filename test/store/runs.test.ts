@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import {
   linkSync,
   mkdirSync,
@@ -7,10 +8,12 @@ import {
   readlinkSync,
   renameSync,
   symlinkSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { createExclusive, isThere } from '../../src/host/atomic.ts';
 import type { JobLayout } from '../../src/protocol/layout.ts';
@@ -21,6 +24,7 @@ import {
   closeDrops,
   createRun,
   discardRun,
+  type Ending,
   findRun,
   isVoid,
   readEnding,
@@ -35,7 +39,7 @@ import {
   writeEnding,
   writeResult,
 } from '../../src/store/runs.ts';
-import { forkModule, scratchStateDir } from '../helpers/scratch.ts';
+import { forkModule, scratch, scratchStateDir } from '../helpers/scratch.ts';
 
 function job(t: TestContext): JobLayout {
   const layout = scratchStateDir(t).job('demo');
@@ -193,9 +197,34 @@ test('an ending that was cut short anywhere counts as absent', (t) => {
     writeFileSync(run.ending, part);
     assert.equal(readEnding(run), undefined, part);
   });
-  const { layout: full } = createRun(layout, 'full', 1);
-  mkdirSync(full.ending);
-  assert.equal(writeEnding(full, ending), false, 'what cannot be written is no reason to stop');
+  const { layout: other } = createRun(layout, 'other', 1);
+  mkdirSync(other.ending);
+  assert.equal(writeEnding(other, ending), false, 'what cannot be written is no reason to stop');
+});
+
+test('an ending that is a link says its reason, if that is one', (t) => {
+  const { layout: run } = createRun(job(t), 'x', 1);
+  symlinkSync('timeout', run.ending);
+  assert.equal(readEnding(run)?.reason, 'timeout');
+  for (const other of ['toString', '../x.2/ending', 'result.json']) {
+    unlinkSync(run.ending);
+    symlinkSync(other, run.ending);
+    assert.equal(readEnding(run), undefined, other);
+  }
+});
+
+const namespace = ['-Ur', '-m', '--propagation', 'private'];
+
+test('a disk that is full takes the reason of an ending all the same', {
+  skip: spawnSync('unshare', [...namespace, 'mount', '-t', 'tmpfs', 'none', '/mnt']).status !== 0,
+}, (t) => {
+  const script = fileURLToPath(new URL('./full-disk.js', import.meta.url));
+  const mounted = 'mount -t tmpfs -o size=64k none "$1" && exec "$2" "$3" "$1"';
+  const argv = [...namespace, 'sh', '-c', mounted, 'sh', scratch(t), process.execPath, script];
+  const { stdout, stderr } = spawnSync('unshare', argv, { encoding: 'utf8' });
+  assert.equal(stderr, '');
+  const { isWritten, ending } = JSON.parse(stdout) as { isWritten: boolean; ending?: Ending };
+  assert.deepEqual([isWritten, ending?.reason, ending?.message], [true, 'timeout', 'it ran longer than its timeout']);
 });
 
 test('a line of a pid file that was cut short anywhere counts as absent', (t) => {
