@@ -395,7 +395,7 @@ static void run_attempt(const char *dir, unsigned long long made_after) {
   char line[PATH_MAX + 256];
   int length = snprintf(line, sizeof line, "done %s\n", dir);
   is_runner = true;
-  setpgid(0, 0);
+  setsid(); // a group of the launcher's session that is stopped when the launcher dies would be sent SIGHUP
   signal(SIGCHLD, SIG_DFL);
   struct stat here;
   if (chdir(dir) < 0 || stat(".", &here) < 0) return answer(line, length);

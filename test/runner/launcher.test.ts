@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { linkSync, readFileSync, readlinkSync, readdirSync, statSync } from 'node:fs';
+import { linkSync, readFileSync, readlinkSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { unless } from '../../src/errors.ts';
 import { livenessOf, parseIdentity, readProcess, signalProcess } from '../../src/host/identity.ts';
@@ -28,9 +28,10 @@ async function untilEnded(pid: number): Promise<void> {
   await waitUntil(`the end of process ${pid}`, look, () => readProcess(pid));
 }
 
-/** The runner of an attempt whose command has begun, as something that can be signalled. */
+/** The runner of an attempt whose command has begun, as something that can be signalled. On a busy machine a short one may be over. */
 async function runnerOf(attempt: Attempt): Promise<{ pid: number; startTicks: number }> {
-  const look = () => (attempt.log === '' || !waitsForItsChild(attempt.runner?.pid) ? undefined : attempt.runner);
+  const isReady = () => waitsForItsChild(attempt.runner?.pid) || attempt.lastWord !== undefined;
+  const look = () => (attempt.log !== '' && isReady() ? attempt.runner : undefined);
   return await waitUntil('a runner that waits for its command, which has written', look, () => attempt.read('pid'));
 }
 
@@ -188,6 +189,20 @@ withEach('runners outlive a launcher that is killed, and are still heard of', as
   await assert.rejects(served.launcher.sync(), { code: 'LAUNCHER_GONE' });
   assert.equal(await attempt.status(), 6);
   await served.untilDone(attempt);
+});
+
+test('a runner that is stopped while its launcher is killed is not hung up, and its command goes on (native)', async (context) => {
+  const served = new Served('native');
+  context.after(() => served.end());
+  const attempt = served.start(shellArgv('echo ready; until [ -e "$SPOOLD_RUN_DIR/go" ]; do sleep 0.02; done'));
+  const runner = await runnerOf(attempt);
+  signalProcess(runner, 'SIGSTOP');
+  await waitUntil('the runner is stopped', () => readProcess(runner.pid)?.state === 'T');
+  process.kill(served.launcher.pid, 'SIGKILL');
+  await untilEnded(served.launcher.pid);
+  signalProcess(runner, 'SIGCONT');
+  writeFileSync(attempt.path('go'), '');
+  assert.equal(await attempt.status(), 0);
 });
 
 withEach('runners outlive the end of the daemon', async (served) => {

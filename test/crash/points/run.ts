@@ -78,6 +78,7 @@ const CALLS = [
   'chdir',
   'fchdir',
   'setpgid',
+  'setsid',
   'wait4',
   'waitid',
   'kill',
