@@ -6,7 +6,7 @@ import { join, relative } from 'node:path';
 import { SpooldError } from '../errors.ts';
 import { ensureFolder, isThere, moveIfFree } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
-import { isZombie, lookAtProcesses, ownIdentity } from '../host/identity.ts';
+import { isZombie, lookAtProcesses, ownIdentity, seesTheSame } from '../host/identity.ts';
 import { Layout } from '../protocol/layout.ts';
 import { daemonOf } from '../store/daemon-record.ts';
 import { jobNames } from '../store/snapshot.ts';
@@ -58,7 +58,7 @@ function nameOf({ kind, path }: Finding): string {
 function examine(layout: Layout): Diagnosis {
   const { root } = layout;
   const served = isServed(layout);
-  const ward: Ward = { now: wallClock(), setAside: (path) => setAside(layout, path), living: livingRuns() };
+  const ward: Ward = { now: wallClock(), setAside: (path) => setAside(layout, path), living: livingRuns(layout) };
   const findings = examineTop(layout, ward);
   if (isOfThisFormat(layout)) for (const name of jobNames(layout)) findings.push(...examineJob(layout.job(name), ward));
   // A living daemon looks after what it has claimed, and after much that it has yet to look at.
@@ -73,8 +73,10 @@ function isServed(layout: Layout): boolean {
   return kind !== 'stopped' && !(record?.identity.pid === own.pid && record.identity.startTicks === own.startTicks);
 }
 
-function livingRuns(): Set<string> {
-  const living = [...lookAtProcesses('SPOOLD_RUN_DIR').byPid.values()].filter((entry) => !isZombie(entry));
+function livingRuns({ jobs }: Layout): Set<string> {
+  const living = [...lookAtProcesses('SPOOLD_RUN_DIR').byPid.values()].filter(
+    (entry) => !isZombie(entry) && entry.value?.startsWith(`${jobs}/`) && seesTheSame(entry.pid, entry.value),
+  );
   return new Set(living.flatMap(({ value }) => value ?? []));
 }
 

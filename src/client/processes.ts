@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { unless } from '../errors.ts';
 import { uptime } from '../host/clock.ts';
-import { isZombie, lookAtProcesses, type ProcessEntry, TICKS_PER_SECOND } from '../host/identity.ts';
+import { isZombie, lookAtProcesses, type ProcessEntry, seesTheSame, TICKS_PER_SECOND } from '../host/identity.ts';
 
 export interface ProcessUse {
   pid: number;
@@ -19,7 +19,9 @@ export interface ProcessUse {
 /** The processes of the attempt that runs in `runDir` under the runner `runner`, oldest first, the runner not among them. */
 export function processesOf(runDir: string, runner: number): ProcessUse[] {
   const all = [...lookAtProcesses('SPOOLD_RUN_DIR').byPid.values()].filter((entry) => !isZombie(entry));
-  const members = new Set(all.filter((entry) => entry.value === runDir || entry.ppid === runner));
+  const members = new Set(
+    all.filter((entry) => (entry.value === runDir && seesTheSame(entry.pid, runDir)) || entry.ppid === runner),
+  );
   for (let before = -1; before !== members.size; ) {
     before = members.size;
     const pids = new Set([...members].map(({ pid }) => pid));

@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { unless } from '../errors.ts';
 import { isSameFile, isThere, namesIn, remove } from '../host/atomic.ts';
 import { monotonic, uptime } from '../host/clock.ts';
-import { isOfThisBoot, livenessOf, TICKS_PER_SECOND } from '../host/identity.ts';
+import { isOfThisBoot, livenessOf, seesTheSame, TICKS_PER_SECOND } from '../host/identity.ts';
 import { type AttemptFacts, look, type Verdict } from '../scheduler/look.ts';
 import { formatDuration } from '../protocol/values.ts';
 import { parseRunName } from '../protocol/names.ts';
@@ -28,7 +28,7 @@ import {
 import { stateOf } from '../store/snapshot.ts';
 import { foldersHolding } from '../store/tasks.ts';
 import { takeChildren, takeChildrenAgain } from './children.ts';
-import { addStray, beginEnding, ENDING_INTERVAL_MS, goOnEnding, processesLeft } from './endings.ts';
+import { addStray, beginEnding, ENDING_INTERVAL_MS, goOnEnding, processesOf } from './endings.ts';
 import { relocate } from './intake.ts';
 import { factsFrom, factsOf } from './judge.ts';
 import type { Attempt, Job } from './job.ts';
@@ -121,7 +121,9 @@ function act(world: World, attempt: Attempt, verdict: Verdict, pidFile: PidFile)
       if (pidFile.lastWord !== undefined) settle(world, attempt, { kind: 'exited', lastWord: pidFile.lastWord });
       return false;
     case 'lost':
-      if (pidFile.runner === undefined && attempt.runner === undefined) voidRun(attempt.run.layout); // a launcher elsewhere may have it still
+      // A launcher or runner elsewhere, frozen perhaps, may have it still.
+      if (attempt.runner === undefined ? pidFile.runner === undefined : livenessOf(attempt.runner) === 'unknown')
+        voidRun(attempt.run.layout);
       settle(world, attempt, { kind: 'lost' });
       return false;
     case 'begin ending':
@@ -194,7 +196,7 @@ function gather(world: World, attempt: Attempt): AttemptFacts & { pidFile: PidFi
     isEnding: attempt.ending !== undefined,
     hasBegun: pidFile.runner !== undefined || attempt.runner !== undefined, // whose files may be removed under it
     hasLastWord: pidFile.lastWord !== undefined,
-    processesLeft: () => processesLeft(world, attempt),
+    processesLeft: () => processesOf(world, attempt).length,
   };
 }
 
@@ -212,7 +214,7 @@ function factsTold(world: World, attempt: Attempt, told: Told): AttemptFacts & {
     isEnding: attempt.ending !== undefined,
     hasBegun: true,
     hasLastWord: true,
-    processesLeft: () => processesLeft(world, attempt),
+    processesLeft: () => processesOf(world, attempt).length,
   };
 }
 
@@ -263,7 +265,8 @@ function runnerLives(world: World, attempt: Attempt): boolean {
 export function findUnclaimed(world: World): void {
   const prefix = `${world.layout.jobs}/`;
   const runDirs = new Set<string>();
-  for (const entry of world.processes().byPid.values()) if (entry.value?.startsWith(prefix)) runDirs.add(entry.value);
+  for (const { pid, value } of world.processes().byPid.values())
+    if (value?.startsWith(prefix) && seesTheSame(pid, value)) runDirs.add(value);
   for (const runDir of runDirs) {
     const [jobName, runs, name, ...rest] = runDir.slice(prefix.length).split('/');
     const parsed = parseRunName(name ?? '');

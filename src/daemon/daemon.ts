@@ -57,9 +57,10 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const config = { ...readConfig(layout), ...options.overrides };
   const identity = ownIdentity();
   let lost: string | undefined;
+  let wake: Wake | undefined;
   const lock = await take(layout, (reason) => {
-    lost = reason;
-    world?.wake.now();
+    lost ??= reason;
+    wake?.now();
   });
   const log = new Log(options.log === 'file' ? layout.log : undefined);
   const world = new World({
@@ -72,11 +73,22 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     taskUmask,
     owners: ownersOf(config),
   });
-  world.wake = new Wake(world);
+  wake = new Wake(world);
+  world.wake = wake;
   if (options.recoverOnly === true) world.stopping = 'settled';
   applyConfig(world);
   launch(world);
-  recover(world);
+  try {
+    recover(world);
+  } catch (error) {
+    if (lost === undefined) throw error;
+    await abandon(world, lost);
+    throw new SpooldError('DAEMON_RUNNING', `Another daemon has taken ${layout.root} meanwhile.`, {
+      path: layout.daemon,
+      exit: 1,
+      cause: error,
+    });
+  }
   const ended = turn(world, () => lost).catch((error: unknown) => {
     log.error('the daemon ends: a bug', errorFields(error));
     log.flush();
@@ -124,19 +136,20 @@ async function turn(world: World, lost: () => string | undefined): Promise<Stopp
   let beat = monotonic();
   let holding = world.holding;
   for (;;) {
+    const reason = lost();
+    if (reason !== undefined) return abandon(world, reason);
     const until = tick(world);
     sync.maybe();
     if (mayEnd(world, until)) return finish(world, sync);
     const due = Math.max(monotonic(), Math.min(until, sync.due, beat + HEARTBEAT_MS));
     await world.wake.sleep(due);
     const overslept = monotonic() - due > HEARTBEAT_MS;
-    if (lost() !== undefined || (overslept && !world.lock.isOurs()))
-      return abandon(world, lost() ?? 'daemon.json names another daemon');
-    if (monotonic() - beat >= HEARTBEAT_MS || holding !== world.holding) {
+    const isBeat = monotonic() - beat >= HEARTBEAT_MS;
+    if ((overslept || isBeat) && !world.lock.isOurs()) continue; // it has been told, and ends
+    if (isBeat || holding !== world.holding) {
       beat = monotonic();
       holding = world.holding;
       publish(world, { after_reboot: undefined });
-      if (!isThere(world.layout.root)) return abandon(world, 'it was removed or moved away');
     }
   }
 }
@@ -194,10 +207,13 @@ async function finish(world: World, sync: GroupSync): Promise<Stopped> {
 
 /** Somebody else has the directory: not a byte more is written to it. */
 async function abandon(world: World, reason: string): Promise<Stopped> {
-  if (!isThere(world.layout.root)) world.log.error('the state directory is gone', { dir: world.layout.root });
+  const isGone = !isThere(world.layout.root);
+  if (isGone) world.log.error('the state directory is gone', { dir: world.layout.root });
+  else world.log.error('another daemon has taken the directory: this one ends', { reason });
   world.wake.close();
   world.launcher.end();
-  return { status: 1, reason: `the directory was taken over: ${reason}`, running: [] };
+  const status = isGone && world.stopping !== undefined ? 0 : 1;
+  return { status, reason: `the directory was taken over: ${reason}`, running: [] };
 }
 
 function close(world: World): void {

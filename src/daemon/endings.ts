@@ -3,7 +3,7 @@
 // by which the next daemon goes on.
 import { moveIfFree } from '../host/atomic.ts';
 import { monotonic, uptime, wallClock } from '../host/clock.ts';
-import { signalProcess, TICKS_PER_SECOND } from '../host/identity.ts';
+import { isOfThisPlace, type ProcessInfo, signalProcess, TICKS_PER_SECOND } from '../host/identity.ts';
 import type { Holdings } from '../protocol/resources.ts';
 import { membersOf, signalMembers } from '../runner/ending.ts';
 import { type Ending, writeEnding } from '../store/runs.ts';
@@ -30,11 +30,8 @@ export function beginEnding(world: World, attempt: Attempt, reason: Ending['reas
 /** TERM to what is left of it, or KILL once its time is up. */
 export function goOnEnding(world: World, attempt: Attempt): void {
   const now = monotonic();
-  const runner = attempt.runner;
-  const members = membersOf(world.processes(), {
-    runDir: attempt.run.layout.root,
-    ...(runner === undefined ? {} : { runner }),
-  });
+  const runner = runnerHere(attempt);
+  const members = processesOf(world, attempt);
   if (attempt.termAt === undefined) {
     attempt.termAt = now;
     signalMembers(members, 'SIGTERM');
@@ -48,11 +45,15 @@ export function goOnEnding(world: World, attempt: Attempt): void {
   }
 }
 
-/** How many processes of the attempt live, its runner aside. */
-export function processesLeft(world: World, attempt: Attempt): number {
-  const runner = attempt.runner;
-  return membersOf(world.processes(), { runDir: attempt.run.layout.root, ...(runner === undefined ? {} : { runner }) })
-    .length;
+/** The processes of the attempt that live, its runner aside. */
+export function processesOf(world: World, attempt: Attempt): ProcessInfo[] {
+  const runner = runnerHere(attempt);
+  return membersOf(world.processes(), { runDir: attempt.run.layout.root, ...(runner && { runner }) });
+}
+
+/** Its runner, where its number means what it meant: on another boot or elsewhere it may be anybody's. */
+function runnerHere({ runner }: Attempt): Attempt['runner'] {
+  return runner !== undefined && isOfThisPlace(runner) ? runner : undefined;
 }
 
 /** Cancelling a task cancels what it queued: the waiting ones are moved, the running ones ended. */

@@ -1,8 +1,8 @@
 // The most memory that an attempt's processes were seen to have together, looked at once a poll: for its result, never
 // for a decision. What lives for less than a poll has none.
 import { monotonic } from '../host/clock.ts';
-import { membersOf } from '../runner/ending.ts';
 import { sampleUsage } from '../runner/usage.ts';
+import { processesOf } from './endings.ts';
 import type { Attempt } from './job.ts';
 import type { World } from './world.ts';
 
@@ -31,9 +31,5 @@ export async function sampleMemory(world: World): Promise<void> {
 }
 
 function pids(world: World, attempt: Attempt): number[] {
-  const { runner } = attempt;
-  return membersOf(world.processes(), {
-    runDir: attempt.run.layout.root,
-    ...(runner === undefined ? {} : { runner }),
-  }).map(({ pid }) => pid);
+  return processesOf(world, attempt).map(({ pid }) => pid);
 }

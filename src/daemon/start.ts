@@ -1,7 +1,7 @@
 // Starting a task, in this order: run directory, claim, pending/ → running/, read again from there, `run`, hand-over.
 // Each step is undone by the next look if it was the last: a claim without `run` is given back; a `run` without a runner
 // is voided. The text that is judged is the text that runs.
-import { isThere, moveIfFree, overwrite } from '../host/atomic.ts';
+import { beforeChange, isThere, moveIfFree, overwrite } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { type Holdings, NO_HOLDINGS } from '../protocol/resources.ts';
 import { idleIo } from '../host/idle-io.ts';
@@ -155,7 +155,7 @@ function handOver(world: World, attempt: Attempt, spec: TaskSpec): void {
   }
   const dir = `jobs/${job.name}/runs/${runName(id, run.attempt)}`;
   world.event({ job: job.name, task: id, attempt: run.attempt, event: 'started', from: 'pending', to: 'running' });
-  if (spec.onLost !== 'fail') return world.launcher.handOver(dir);
+  if (spec.onLost !== 'fail') return pass(world, attempt, dir);
   attempt.handedAt = Number.POSITIVE_INFINITY; // however long the sync takes, it is not overdue
   world.afterSync(() => handOverLate(world, attempt, dir));
 }
@@ -166,6 +166,12 @@ function handOverLate(world: World, attempt: Attempt, dir: string): void {
   if (job.attempts.get(id) !== attempt || attempt.ending !== undefined || !isThere(job.layout.task('running', id)))
     return;
   attempt.handedAt = monotonic();
+  pass(world, attempt, dir);
+}
+
+/** Whoever took our place while we were held up has given back an attempt without `run`, and voids one with it: only the first could run yet. */
+function pass(world: World, attempt: Attempt, dir: string): void {
+  beforeChange(attempt.run.layout.root);
   world.launcher.handOver(dir);
 }
 

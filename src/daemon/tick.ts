@@ -247,7 +247,8 @@ function guarded(world: World, job: Job, action: () => void): boolean {
     return true;
   } catch (error) {
     if (EXHAUSTED.has(errnoOf(error) ?? '')) world.holding = (error as Error).message; // until the next look at the disk
-    if (job.stillThere())
+    if (job.stillThere() && errnoOf(error) !== 'ESTALE')
+      // then another has our place, and the loop says so
       world.log.error('trouble with a job; tried again at the next look', { job: job.name, ...errorFields(error) });
     return false;
   }

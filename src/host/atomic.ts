@@ -28,9 +28,43 @@ import {
 import { basename, dirname, join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { errnoOf, unless } from '../errors.ts';
+import { monotonic, wallClock } from './clock.ts';
 
 export type Content = string | Uint8Array;
 const GONE = ['ENOENT', 'ENOTDIR'];
+
+/** A process that has made no change for so long may have been frozen, in ms. */
+const HELD_UP_MS = 5_000;
+
+/** Directory → who still may change it. */
+const guards = new Map<string, { isOurs: () => boolean; lost: boolean }>();
+let lastChange = { monotonic: 0, wall: 0 };
+
+/**
+ * From now on, this process asks `isOurs` before it changes anything in `root` after a gap: it may have been frozen, or
+ * its host asleep, and another have taken its place. Once the answer was no, every change there fails with ESTALE. Gives what
+ * ends the guard.
+ */
+export function guardChanges(root: string, isOurs: () => boolean): () => void {
+  const guard = { isOurs, lost: false };
+  guards.set(root, guard);
+  return () => void (guards.get(root) === guard && guards.delete(root));
+}
+
+/** To be called right before every change; fails with ESTALE if the place is another's by now. */
+export function beforeChange(path: string): void {
+  if (guards.size === 0) return;
+  const last = lastChange;
+  lastChange = { monotonic: monotonic(), wall: wallClock() };
+  const gap = Math.max(lastChange.monotonic - last.monotonic, Math.abs(lastChange.wall - last.wall));
+  for (const [root, guard] of guards) {
+    if (gap > HELD_UP_MS) guard.lost ||= !guard.isOurs();
+    if (guard.lost && (path === root || path.startsWith(`${root}/`)))
+      throw Object.assign(new Error(`ESTALE: ${root} is served by another process by now, change '${path}'`), {
+        code: 'ESTALE',
+      });
+  }
+}
 
 const processTag = randomBytes(4).toString('hex');
 let counter = 0;
@@ -49,6 +83,7 @@ function writeAll(fd: number, content: Content): void {
 }
 
 function writeNew(path: string, content: Content, sync: boolean, mode?: number): void {
+  beforeChange(path);
   const fd = openSync(path, 'wx', mode ?? 0o666);
   try {
     if (mode !== undefined) fchmodSync(fd, mode);
@@ -72,11 +107,13 @@ export function createExclusive(path: string, content: Content, options: { mode?
 
 /** Makes a symbolic link that was not there: a claim. False if the name is taken. */
 export function claimLink(target: string, path: string): boolean {
+  beforeChange(path);
   return unless('EEXIST', () => (symlinkSync(target, path), true)) ?? false;
 }
 
 /** Gives `existing` a second name, if that name is free: false if it is taken, and nothing is changed. */
 export function linkExclusive(existing: string, name: string): boolean {
+  beforeChange(name);
   return unless('EEXIST', () => (linkSync(existing, name), true)) ?? false;
 }
 
@@ -102,11 +139,13 @@ export function publish(path: string, content: Content, options: { sync?: boolea
 export function replaceWhole(path: string, content: Content, options: { sync?: boolean } = {}): void {
   const unfinished = join(dirname(path), unfinishedName());
   writeNew(unfinished, content, options.sync ?? false);
+  beforeChange(path);
   renameSync(unfinished, path);
 }
 
 /** Swaps a whole file for another so that it survives a power cut: data synced, renamed, folder synced. */
 export function replaceDurably(path: string, content: string): void {
+  beforeChange(path);
   writeFileAtomic.sync(path, content, { mode: 0o666 & ~process.umask(), fsync: true });
   syncFolder(dirname(path));
 }
@@ -116,6 +155,7 @@ export function replaceDurably(path: string, content: string): void {
  * than a rename. A link, a FIFO or the like in its place is removed, and never written through.
  */
 export function overwrite(path: string, content: Content): void {
+  beforeChange(path);
   const flags =
     constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const fd = unless(['ELOOP', 'ENXIO'], () => openSync(path, flags, 0o666));
@@ -140,6 +180,7 @@ export type MovedByLink = Moved | 'no folder';
  */
 export function moveIfFree(from: string, to: string): Moved {
   if (isThere(to)) return 'exists';
+  beforeChange(to);
   return unless(GONE, () => (renameSync(from, to), 'moved' as const)) ?? 'missing';
 }
 
@@ -151,7 +192,7 @@ export function moveByLink(from: string, to: string): MovedByLink {
   const linked = unless(GONE, () => linkExclusive(from, to));
   if (linked === undefined) return isThere(from) ? 'no folder' : 'missing';
   if (!linked && !isSameFile(from, to)) return 'exists';
-  unless(GONE, () => unlinkSync(from));
+  remove(from);
   return 'moved';
 }
 
@@ -204,16 +245,19 @@ function unlessFailed(action: () => unknown): Error | undefined {
 
 /** Removes a file; no error if it is gone already. True if it was there. */
 export function remove(path: string): boolean {
+  beforeChange(path);
   return unless(GONE, () => (unlinkSync(path), true)) ?? false;
 }
 
 /** Removes a folder and all in it; no error if it is gone already. */
 export function removeTree(path: string): void {
+  beforeChange(path);
   rmSync(path, { recursive: true, force: true });
 }
 
 /** Removes a folder if it is empty: `removed`, `missing`, or `occupied`. One call, so nothing can slip in. */
 export function removeEmptyFolder(path: string): 'removed' | 'missing' | 'occupied' {
+  beforeChange(path);
   try {
     rmdirSync(path);
     return 'removed';
@@ -227,6 +271,7 @@ export function removeEmptyFolder(path: string): 'removed' | 'missing' | 'occupi
 
 /** Renames a folder that only we name. */
 export function renameFolder(from: string, to: string): void {
+  beforeChange(to);
   renameSync(from, to);
 }
 
@@ -234,21 +279,25 @@ export function renameFolder(from: string, to: string): void {
 export function renameUnreadable(folder: string, name: Buffer, to: string): boolean {
   const target = join(folder, to);
   if (isThere(target)) return false;
+  beforeChange(target);
   return unless(GONE, () => (renameSync(Buffer.concat([Buffer.from(`${folder}/`), name]), target), true)) ?? false;
 }
 
 /** Sets who may do what with a file or folder of ours. */
 export function setMode(path: string, mode: number): void {
+  beforeChange(path);
   chmodSync(path, mode);
 }
 
 /** Makes a folder, not its parents. False if the name is taken. `mode` is cut by the umask. */
 export function createFolder(path: string, mode = 0o777): boolean {
+  beforeChange(path);
   return unless('EEXIST', () => (mkdirSync(path, mode), true)) ?? false;
 }
 
 /** Makes a folder and its parents as needed; gives the topmost one that was made, or undefined. */
 export function ensureFolder(path: string): string | undefined {
+  beforeChange(path);
   return mkdirSync(path, { recursive: true });
 }
 

@@ -4,6 +4,7 @@
 // names one process for ever. Nothing here signals on less than PID and start time.
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { dirname } from 'node:path';
 import { errnoOf, unless } from '../errors.ts';
 
 /** The unit of start times and CPU times in /proc: USER_HZ, 100 on every Linux. */
@@ -62,6 +63,11 @@ export function parseIdentity(fields: readonly string[]): ProcessIdentity | unde
 /** True if `id` was taken on this host since it was started: false is no proof of death where a disk is shared. */
 export function isOfThisBoot(id: ProcessIdentity): boolean {
   return id.host === ownPlace().host && id.boot === ownPlace().boot;
+}
+
+/** True if `id` can be seen from here, if it lives: taken on this host, since it was started, in this PID namespace. */
+export function isOfThisPlace(id: ProcessIdentity): boolean {
+  return isOfThisBoot(id) && id.pidns === ownPlace().pidns;
 }
 
 /**
@@ -160,9 +166,23 @@ function valueIn(environment: Buffer, prefix: string): string | undefined {
   return environment.toString('utf8', start + prefix.length, end < 0 ? environment.length : end);
 }
 
+/**
+ * False if under this path a process sees, by its own root and mounts, something else than we do: what it names so is in
+ * another container. Of a path that is gone, the nearest folder above it is compared; where it sees nothing (a chroot),
+ * it is taken to mean ours.
+ */
+export function seesTheSame(pid: number, path: string): boolean {
+  for (let place = path; ; place = dirname(place)) {
+    const ours = ifReadable(() => statSync(place, { bigint: true }));
+    if (ours === undefined && place !== dirname(place)) continue;
+    const theirs = ifReadable(() => statSync(`/proc/${pid}/root${place}`, { bigint: true }));
+    return ours === undefined || theirs === undefined || (ours.ino === theirs.ino && ours.dev === theirs.dev);
+  }
+}
+
 /** Of a process that may end at any moment, or turn out to be somebody else's. */
 function ifReadable<T>(read: () => T): T | undefined {
-  return unless(['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'EINVAL', 'EIO'], read);
+  return unless(['ENOENT', 'ENOTDIR', 'ESRCH', 'EACCES', 'EPERM', 'EINVAL', 'EIO', 'ELOOP'], read);
 }
 
 /** Signals that very process, its start time checked right before; false if it is gone or not ours to signal. */

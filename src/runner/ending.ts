@@ -3,7 +3,7 @@
 // An attempt's processes are the command's group, whatever carries its SPOOLD_RUN_DIR, shells that write to its log and
 // are about to become the command, and what descends from any of these, whatever group or session it made for itself.
 // The runner is none of them: it stays to record the end. What clears its environment and leaves its group and its
-// parents escapes.
+// parents escapes. What says the same of a directory of its own container is a stranger.
 //
 // A process can fork between the look and the signal. Whoever ends an attempt looks again until nothing is left.
 import { realpathSync } from 'node:fs';
@@ -15,6 +15,7 @@ import {
   type ProcessTable,
   isZombie,
   readProcess,
+  seesTheSame,
   signalGroup,
   signalProcess,
 } from '../host/identity.ts';
@@ -36,7 +37,9 @@ export function membersOf(table: ProcessTable, attempt: AttemptProcesses): Proce
   const log = logOf(attempt.runDir);
   const members = new Set(
     all.filter(
-      (entry) => entry.value === attempt.runDir || writesTo(entry, log) || (runner && entry.ppid === runner.pid),
+      (entry) =>
+        ((entry.value === attempt.runDir || writesTo(entry, log)) && seesTheSame(entry.pid, attempt.runDir)) ||
+        (runner && entry.ppid === runner.pid),
     ),
   );
   const excluded = new Set([1, process.pid, runner?.pid]);

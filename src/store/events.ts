@@ -3,6 +3,7 @@
 // Telemetry only: nothing is ever decided by reading them.
 import { closeSync, constants, fstatSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
 import { errnoOf } from '../errors.ts';
+import { beforeChange } from '../host/atomic.ts';
 
 /** Never written through a link, and no FIFO is waited for: such lines count as lost. */
 const APPEND =
@@ -34,6 +35,7 @@ export class LineLog {
     const lines = this.waiting;
     this.waiting = [];
     try {
+      beforeChange(this.path);
       writeSync(this.open(), `${lines.join('\n')}\n`);
     } catch (error) {
       if (errnoOf(error) === undefined) throw error;

@@ -1,11 +1,11 @@
 // One daemon per directory. Three things must agree: an abstract socket named by the directory (which `kill -9` frees at
 // once, so starting again never waits), the lock folder with its age (which also holds across containers and hosts), and
 // the identity in daemon.json (which tells a dead holder from a living one). Taking over happens only under the socket.
-import { statSync } from 'node:fs';
+import fs, { statSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import lockfile from 'proper-lockfile';
-import { errnoOf } from '../errors.ts';
-import { isThere, publish, removeEmptyFolder, replaceDurably } from '../host/atomic.ts';
+import { errnoOf, unless } from '../errors.ts';
+import { guardChanges, isThere, publish, removeEmptyFolder, replaceDurably } from '../host/atomic.ts';
 import { livenessOf, type ProcessIdentity } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { type DaemonRecord, daemonOf, inodeOf, LOCK_STALE_MS, readDaemonRecord } from './daemon-record.ts';
@@ -19,7 +19,9 @@ export class Lock {
   readonly afterReboot: boolean;
   private readonly layout: Layout;
   private readonly socket: Server | undefined;
-  private readonly release: () => Promise<void>;
+  private readonly held: Held;
+  private readonly onLost: (reason: string) => void;
+  private readonly endGuard: () => void;
   private record: DaemonRecord;
 
   constructor(
@@ -27,14 +29,17 @@ export class Lock {
     record: DaemonRecord,
     takenByAge: boolean,
     socket: Server | undefined,
-    release: () => Promise<void>,
+    held: Held,
+    onLost: (reason: string) => void,
   ) {
     this.layout = layout;
     this.record = record;
     this.takenByAge = takenByAge;
     this.afterReboot = record.after_reboot ?? false;
     this.socket = socket;
-    this.release = release;
+    this.held = held;
+    this.onLost = onLost;
+    this.endGuard = guardChanges(layout.root, () => this.isOurs());
   }
 
   /** Rewrites daemon.json. */
@@ -43,24 +48,34 @@ export class Lock {
     replaceDurably(this.layout.daemon, recordText(this.record));
   }
 
-  /** False if daemon.json names another process: somebody has taken our place, and not a byte more may be written. */
+  /**
+   * False, and `onLost` is called, if the lock is another one than ours, or gone: somebody has taken our place, and not a
+   * byte more may be written. daemon.json decides nothing here: one who was frozen while writing it may have the last word.
+   */
   isOurs(): boolean {
-    const read = readDaemonRecord(this.layout);
-    const own = this.record.identity;
-    return (
-      read !== undefined &&
-      read.identity.pid === own.pid &&
-      read.identity.startTicks === own.startTicks &&
-      read.identity.pidns === own.pidns &&
-      read.identity.host === own.host
-    );
+    const ours = unless('EACCES', () => folderId(this.layout.lock) === this.held.id) ?? true;
+    if (!ours) this.onLost('daemon.lock is not the one that was taken');
+    return ours;
   }
 
-  /** Gives the directory back. */
+  /** Gives the directory back, if it is ours still. */
   async free(): Promise<void> {
-    await this.release().catch(() => undefined);
+    if (this.isOurs()) await this.held.release().catch(() => undefined);
+    this.endGuard();
     this.socket?.close();
   }
+}
+
+/** The lock as it was taken. */
+interface Held {
+  id: string | undefined;
+  release: () => Promise<void>;
+}
+
+/** A folder removed and made again is another one, also where its inode is used again. */
+function folderId(path: string): string | undefined {
+  const stat = unless('ENOTDIR', () => statSync(path, { bigint: true, throwIfNoEntry: false }));
+  return stat && `${stat.dev}:${stat.ino}:${stat.birthtimeNs}`;
 }
 
 function recordText(record: DaemonRecord): string {
@@ -70,8 +85,8 @@ function recordText(record: DaemonRecord): string {
 export type LockAttempt = { kind: 'held'; lock: Lock } | { kind: 'busy'; record?: DaemonRecord };
 
 /**
- * Takes the directory, or says who has it. A holder that is known to be dead is replaced at once; one that cannot be
- * judged (another host or container) only when its lock is LOCK_STALE_MS old, which this waits for.
+ * Takes the directory, or says who has it. A holder that is known to be dead is replaced at once, and so is the lock of
+ * another directory, of which this one is a copy; one that cannot be judged (another host or container) only when its lock is LOCK_STALE_MS old, which this waits for.
  * `onLost` is called when the lock turns out to be somebody else's: stop writing at once.
  */
 export async function acquireLock(
@@ -98,37 +113,67 @@ export async function acquireLock(
   // A first start names itself before it has the lock: if it dies between the two, the next one need not wait for its age.
   if (!isThere(layout.lock) && !isThere(layout.daemon)) publish(layout.daemon, recordText(record()));
   for (;;) {
+    const judged = readDaemonRecord(layout);
     const holder = isThere(layout.lock) ? daemonOf(layout) : undefined;
     if (holder?.kind === 'running' && holder.record.identity.pid !== identity.pid) {
       socket?.close(); // it is alive in another network namespace, or stopped for a while: however old its lock
       return busy(layout);
     }
     const isDead = holder?.record !== undefined && livenessOf(holder.record.identity) === 'dead';
-    const release = await tryLock(layout, onLost);
-    if (release !== undefined) {
-      const lock = new Lock(layout, record(), holder !== undefined && !isDead, socket, release);
-      lock.publish({});
+    const isCopied = holder !== undefined && judged !== undefined && holder.record === undefined; // of another directory
+    const held = await tryLock(layout, onLost);
+    if (held !== undefined) {
+      // One who cannot see our socket has come in the same moment, and we have pushed him out: until he knows, we wait.
+      const isSame = nameOf(judged) === nameOf(readDaemonRecord(layout));
+      if (!isSame) await new Promise((done) => setTimeout(done, 2 * LOCK_UPDATE_MS));
+      const lock = new Lock(
+        layout,
+        record(),
+        holder !== undefined && !isDead && !isCopied && isSame,
+        socket,
+        held,
+        onLost,
+      );
+      try {
+        lock.publish({});
+      } catch (error) {
+        if (lock.isOurs()) throw error;
+        socket?.close(); // and now he us
+        return busy(layout);
+      }
       return { kind: 'held', lock };
     }
-    if (isDead && removeEmptyFolder(layout.lock) !== 'occupied') continue; // the socket keeps every other taker away
+    if ((isDead || isCopied) && removeEmptyFolder(layout.lock) !== 'occupied') continue; // the socket keeps every other taker away
     await new Promise((done) => setTimeout(done, 500));
   }
 }
 
 function busy(layout: Layout): LockAttempt {
-  const holder = daemonOf(layout);
-  return holder.record === undefined ? { kind: 'busy' } : { kind: 'busy', record: holder.record };
+  const { kind, record } = daemonOf(layout);
+  return kind === 'stopped' ? { kind: 'busy' } : { kind: 'busy', record }; // not yet said by the one who has it
 }
 
-async function tryLock(layout: Layout, onLost: (reason: string) => void): Promise<(() => Promise<void>) | undefined> {
+function nameOf(record: DaemonRecord | undefined): string {
+  return JSON.stringify([record?.identity, record?.started_at]);
+}
+
+async function tryLock(layout: Layout, onLost: (reason: string) => void): Promise<Held | undefined> {
+  let id: string | undefined;
+  // When its process ends, proper-lockfile removes what has the lock's name, whosever it is by then.
+  const rmdirSync = (path: string): void => {
+    if (folderId(path) === id) fs.rmdirSync(path);
+  };
   try {
-    return await lockfile.lock(layout.root, {
+    const release = await lockfile.lock(layout.root, {
       lockfilePath: layout.lock,
       realpath: false,
       stale: LOCK_STALE_MS,
       update: LOCK_UPDATE_MS,
+      fs: { ...fs, rmdirSync },
       onCompromised: (error) => onLost(error.message),
     });
+    id = folderId(layout.lock);
+    return { id, release };
   } catch (error) {
     if (errnoOf(error) === 'ELOCKED') return undefined;
     throw error;

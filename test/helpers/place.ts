@@ -94,8 +94,8 @@ export class Place {
   }
 
   /** Starts the daemon in the foreground; resolves once it serves, and fails with what it said if it does not. */
-  async start(): Promise<ChildProcess> {
-    const { child, said } = this.spawnDaemon();
+  async start(under?: string[]): Promise<ChildProcess> {
+    const { child, said } = this.spawnDaemon(under);
     await waitUntil(
       'the daemon serves',
       () => said().includes(' serves ') || child.exitCode !== null || child.signalCode !== null,
@@ -106,8 +106,8 @@ export class Place {
   }
 
   /** Starts the daemon without waiting for it. */
-  spawnDaemon(): { child: ChildProcess; said: () => string } {
-    const argv = [...(this.options.under ?? []), process.execPath, bin, 'start', '--foreground', '--dir', this.dir];
+  spawnDaemon(under = this.options.under ?? []): { child: ChildProcess; said: () => string } {
+    const argv = [...under, process.execPath, bin, 'start', '--foreground', '--dir', this.dir];
     const child = spawn(argv[0] as string, argv.slice(1), {
       cwd: this.root,
       env: { ...cleanEnvironment(), [MARK]: this.root, ...this.options.env },

@@ -16,7 +16,10 @@ import { test } from 'node:test';
 import {
   claimLink,
   createExclusive,
+  createFolder,
+  ensureFolder,
   ensureFolderDurably,
+  guardChanges,
   isThere,
   linkExclusive,
   moveAllNoReplace,
@@ -28,9 +31,12 @@ import {
   readParsed,
   remove,
   removeEmptyFolder,
+  removeTree,
+  renameFolder,
   renameUnreadable,
   replaceDurably,
   replaceWhole,
+  setMode,
   sweepReplaced,
   sweepUnfinished,
   unfinishedName,
@@ -260,4 +266,50 @@ test('a link or a FIFO in the place of a file of ours is removed, never written 
   assert.equal(readParsed(fifo, parse).kind, 'damaged');
   overwrite(fifo, 'ours');
   assert.equal(readFileSync(fifo, 'utf8'), 'ours');
+});
+
+test('after a gap, changes are made only where the place is still ours; once it is not, none ever is', (t) => {
+  const [ours, others] = [scratch(t), scratch(t)];
+  const at = (name: string): string => join(ours, name);
+  for (const name of ['file', 'x.2']) writeFileSync(at(name), 'as it was');
+  mkdirSync(at('folder'));
+  let asked = 0;
+  let answer = true;
+  t.after(guardChanges(ours, () => (asked++, answer)));
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+  createExclusive(at('a'), '');
+  const before = asked;
+  createExclusive(at('b'), '');
+  assert.equal(asked, before, 'without a gap nobody is asked');
+  answer = false;
+  t.mock.timers.tick(60_000);
+  const names = readdirSync(ours);
+  const changes: (() => unknown)[] = [
+    () => createExclusive(at('new'), ''),
+    () => claimLink('x', at('new')),
+    () => linkExclusive(at('file'), at('new')),
+    () => publish(at('new'), ''),
+    () => replaceWhole(at('file'), ''),
+    () => replaceDurably(at('file'), ''),
+    () => overwrite(at('file'), ''),
+    () => moveIfFree(at('file'), at('new')),
+    () => moveByLink(at('file'), at('new')),
+    () => remove(at('file')),
+    () => removeTree(at('folder')),
+    () => removeEmptyFolder(at('folder')),
+    () => renameFolder(at('folder'), at('new')),
+    () => renameUnreadable(ours, Buffer.from('file'), 'new'),
+    () => setMode(at('file'), 0o777),
+    () => createFolder(at('new')),
+    () => ensureFolder(at('new')),
+    () => sweepReplaced(at('x')),
+  ];
+  writeFileSync(at('x.3'), '');
+  names.push('x.3');
+  for (const change of changes) assert.throws(change, { code: 'ESTALE' }, String(change));
+  answer = true; // whoever lost his place does not get it back
+  assert.throws(() => createExclusive(at('new'), ''), { code: 'ESTALE' });
+  assert.deepEqual(readdirSync(ours).sort(), names.sort());
+  assert.equal(text(at('file')), 'as it was');
+  createExclusive(join(others, 'new'), '');
 });

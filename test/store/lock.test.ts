@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ownIdentity, type ProcessIdentity } from '../../src/host/identity.ts';
@@ -182,20 +182,24 @@ test('a daemon.json that does not read is nobody, and is not taken for a daemon 
   }
 });
 
-test('a daemon knows when daemon.json names another one', async (t) => {
+test('a daemon knows when its lock is another one, and writes nothing any more; what daemon.json says decides nothing', async (t) => {
   const layout = scratchStateDir(t);
-  const lock = await hold(t, layout);
-  lock.publish({ serving: true });
-  assert.equal(record(layout).serving, true);
-  assert.equal(lock.isOurs(), true);
+  const reasons: string[] = [];
+  const taken = await acquireLock(layout, ownIdentity(), 'test', now, (reason) => reasons.push(reason));
+  const { lock } = taken as { lock: Lock };
+  t.after(() => lock.free());
   const { identity, ...rest } = record(layout);
-  for (const other of [
-    { pid: identity.pid + 1 },
-    { startTicks: identity.startTicks + 1 },
-    { host: 'elsewhere' },
-    { pidns: '1' },
-  ]) {
-    writeFileSync(layout.daemon, JSON.stringify({ ...rest, identity: { ...identity, ...other } }));
-    assert.equal(lock.isOurs(), false, JSON.stringify(other));
-  }
+  writeFileSync(layout.daemon, JSON.stringify({ ...rest, identity: { ...identity, host: 'elsewhere' } }));
+  assert.equal(lock.isOurs(), true);
+  lock.publish({ serving: true });
+  assert.deepEqual([record(layout).serving, record(layout).identity, reasons], [true, identity, []]);
+
+  rmdirSync(layout.lock);
+  mkdirSync(layout.lock); // perhaps with the same inode
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 60_000 }); // it was frozen meanwhile
+  assert.throws(() => lock.publish({ serving: false }), { code: 'ESTALE' });
+  assert.equal(record(layout).serving, true);
+  assert.ok(reasons.length > 0);
+  await lock.free();
+  assert.equal(existsSync(layout.lock), true, 'the lock of another is left');
 });

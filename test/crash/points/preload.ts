@@ -60,11 +60,18 @@ function patch(options: PreloadOptions, counter: Int32Array): void {
     const n = Atomics.add(counter, 0, 1) + 1;
     if (n === options.at) {
       note({ ...op, n, crash: true });
+      if (options.freeze) return freeze();
       if (options.all) endEverything(real, options.root);
       process.kill(process.pid, 'SIGKILL');
       for (;;); // a worker does not get further either
     }
     note({ ...op, n });
+  }
+
+  /** Until it is woken; then, by its clock, an hour has passed. */
+  function freeze(): void {
+    process.kill(process.pid, 'SIGSTOP');
+    shiftClock(3_600_000);
   }
 
   /** A change by a name. What it calls itself is part of it; what will fail is no change. */

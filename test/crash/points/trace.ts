@@ -9,6 +9,8 @@ export interface PreloadOptions {
   trace?: string;
   /** The change, from 1, in whose place the process ends. */
   at?: number;
+  /** It is frozen there instead, and makes the change when it is woken. */
+  freeze?: boolean;
   /** Everything that runs in the place ends with it. */
   all?: boolean;
   /** The content of what is moved is told too. */
