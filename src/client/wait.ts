@@ -50,7 +50,7 @@ export interface WaitOptions {
 export type WaitOutcome = { kind: 'ended' | 'timeout' | 'interrupted'; items: WaitItem[]; status: number };
 
 /** A daemon that restarts is away for a moment. */
-const RESTART_MS = 3_000;
+const RESTART_MS = 10_000;
 const NEVER_SEEN_MS = 300;
 /** What cannot start now, and has not for this long, will not. */
 const STUCK_AFTER_MS = 700;
@@ -220,7 +220,7 @@ class OneTask implements Target {
     // A rename under way can hide a name from one look, not from three in a row.
     if (state === undefined) return ++this.missing >= 3;
     this.missing = 0;
-    return this.unfinishedFamily().length === 0;
+    return !this.hasUnfinishedFamily();
   }
 
   unfinished(): Unfinished {
@@ -253,21 +253,27 @@ class OneTask implements Target {
     return last && readResult(last.layout);
   }
 
-  private unfinishedFamily(): string[] {
+  private hasUnfinishedFamily(): boolean {
     const { pending, running, held } = this.unfinished();
-    const has = (state: 'pending' | 'running') => (id: string) =>
-      this.lineage(id, this.job.task(state, id)).includes(this.id);
-    const inHold = [...held].filter((id) =>
-      this.lineage(id, join(this.job.folder('pending'), heldNameOf(this.job, id) ?? id)).includes(this.id),
+    return (
+      [...pending].some((id) => this.hasQueued(id, this.job.task('pending', id))) ||
+      [...running].some((id) => this.hasQueued(id, this.job.task('running', id))) ||
+      [...held].some((id) => this.hasQueued(id, join(this.job.folder('pending'), heldNameOf(this.job, id) ?? id)))
     );
-    return [...[...pending].filter(has('pending')), ...[...running].filter(has('running')), ...inHold];
   }
 
-  private lineage(id: string, path: string): readonly string[] {
+  /** True if this task, or one that it queued, has queued that one. `path`: where it was seen; it may have moved since. */
+  private hasQueued(id: string, path: string): boolean {
+    const ancestors = this.lineage(id, path) ?? this.lineage(id, this.job.task(stateOf(this.job, id) ?? 'pending', id));
+    return ancestors?.includes(this.id) ?? false;
+  }
+
+  /** Undefined if its file is not there, or not whole. */
+  private lineage(id: string, path: string): readonly string[] | undefined {
     const known = this.ancestors.get(id);
     if (known !== undefined) return known;
     const read = readTask(path);
-    if (read.kind !== 'ok') return []; // it has moved, or is not whole yet: the next look has it
+    if (read.kind !== 'ok') return undefined;
     const { ancestors } = factsOf(id, read.raw, {});
     this.ancestors.set(id, ancestors);
     return ancestors;
@@ -278,7 +284,7 @@ class OneTask implements Target {
       for (const id of idsIn(this.job.folder(state))) {
         const noted =
           state === 'rejected' ? /^ancestors: (.+)$/m.exec(textOf(this.job.rejection(id)))?.[1]?.split(' ') : undefined;
-        if ((noted ?? this.lineage(id, this.job.task(state, id))).includes(this.id)) return { id, state };
+        if ((noted ?? this.lineage(id, this.job.task(state, id)))?.includes(this.id)) return { id, state };
       }
     }
     return undefined;
