@@ -12,11 +12,12 @@ import {
   statSync,
   watch,
 } from 'node:fs';
+import { join } from 'node:path';
 import { unless } from '../errors.ts';
 import { ensureFolder, isThere, namesIn } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import type { JobLayout, RunLayout } from '../protocol/layout.ts';
-import { parseRunName, type RunName } from '../protocol/names.ts';
+import { compareNatural, parseRunName, type RunName } from '../protocol/names.ts';
 import { isVoid } from '../store/runs.ts';
 import { sizeOf, unfinishedIn } from './unfinished.ts';
 
@@ -132,13 +133,16 @@ class Follower {
     for (const tail of this.active.values()) tail.close();
   }
 
-  /** Meets every attempt that is not known, if runs/ has changed since. */
+  /** Meets every attempt that is not known, if runs/ has changed since: in the order in which they were made. */
   private meetNew(always = false): void {
     const stat = unless('ENOENT', () => statSync(this.job.runs, { bigint: true }));
     if (stat === undefined || (!always && stat.mtimeNs === this.runsSeen)) return;
     // A clock of the file system ticks slowly: a folder changed just now may change again unseen.
     this.runsSeen = wallClock() - Number(stat.mtimeMs) > 100 ? stat.mtimeNs : 0n;
-    for (const name of namesIn(this.job.runs)) this.meet(name);
+    const unknown = namesIn(this.job.runs).filter((name) => !this.active.has(name) && !this.over.has(name));
+    const made = new Map(unknown.map((name) => [name, birthOf(join(this.job.runs, name))]));
+    unknown.sort((a, b) => Number((made.get(a) ?? 0n) - (made.get(b) ?? 0n)) || compareNatural(a, b));
+    for (const name of unknown) this.meet(name);
   }
 
   private meet(name: string): void {
@@ -239,6 +243,10 @@ class Tail {
       openSync(this.layout.output, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK),
     );
   }
+}
+
+function birthOf(path: string): bigint {
+  return statSync(path, { bigint: true, throwIfNoEntry: false })?.birthtimeNs ?? 0n;
 }
 
 /** A result that is incomplete counts as none. */
