@@ -45,10 +45,10 @@ export function findTask(layout: Layout, job: string, id: string): FoundTask {
   });
 }
 
-/** As `findTask`, undefined if no folder holds it. A rename under way can hide a name from one look, so there are two. */
+/** As `findTask`, undefined if no folder holds it. */
 export function lookForTask(layout: Layout, job: string, id: string): FoundTask | undefined {
   const jobLayout = findJob(layout, job);
-  const state = stateOf(jobLayout, id) ?? stateOf(jobLayout, id);
+  const state = stateOf(jobLayout, id);
   if (state !== undefined) return { job, id, layout: jobLayout, state };
   return heldNameOf(jobLayout, id) === undefined ? undefined : { job, id, layout: jobLayout, state: 'held' };
 }

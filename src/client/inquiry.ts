@@ -78,9 +78,9 @@ export class Inquiry {
     return [...(this.heldNames?.keys() ?? [])].sort(compareNatural);
   }
 
-  /** Where a task lies. A rename under way can hide a name from one look, so there are two. */
+  /** Where a task lies. */
   stateOf(id: string): Found | undefined {
-    return stateOf(this.job, id) ?? stateOf(this.job, id) ?? (this.heldAs(id) === undefined ? undefined : 'held');
+    return stateOf(this.job, id) ?? (this.heldAs(id) === undefined ? undefined : 'held');
   }
 
   pathOf(id: string, state: Found): string {

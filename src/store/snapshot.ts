@@ -60,10 +60,13 @@ export function heldId(name: string): string {
   return name.includes('.') ? name.slice(0, name.lastIndexOf('.')) : name;
 }
 
-/** Where a task lies; undefined if no folder has it. A few stats. */
+/** In which a task is looked for: what is not over yet first, and longest folder last. */
+const LOOK_ORDER: readonly State[] = ['running', 'pending', 'failed', 'cancelled', 'skipped', 'rejected', 'succeeded'];
+
+/** Where a task lies; undefined if no folder has it. A few stats. A rename under way can hide a name from one look: so there are two. */
 export function stateOf(job: JobLayout, id: string): State | undefined {
-  const order: State[] = ['running', 'pending', 'failed', 'cancelled', 'skipped', 'rejected', 'succeeded'];
-  return order.find((state) => isThere(job.task(state, id)));
+  const find = () => LOOK_ORDER.find((state) => isThere(job.task(state, id)));
+  return find() ?? find();
 }
 
 export type JobState = 'working' | 'waiting' | 'failed' | 'completed';
