@@ -1,7 +1,7 @@
 // start, stop, restart, init, unit: the life of a daemon as a user leads it.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { bin, Place, speak } from '../helpers/place.ts';
@@ -48,11 +48,11 @@ describe('the daemon in the background', () => {
   it('is started again at once after a kill -9', async () => {
     const first = pidIn((await place.spoold('start')).out);
     process.kill(first, 'SIGKILL');
-    const begun = performance.now();
+    const never = Date.now() / 1000 + 1e6;
+    utimesSync(place.at('daemon.lock'), never, never); // what waits for that to grow old waits for days
     const { out, status } = await place.spoold('start');
     assert.equal(status, 0);
     assert.notEqual(pidIn(out), first);
-    assert.ok(performance.now() - begun < 8000, 'it waited for the lock to grow old');
   });
 
   it('knows nothing of a task that it was started from', async () => {
@@ -118,7 +118,7 @@ describe('the daemon in the background', () => {
     await place.job('a').says('x', 'begun');
     assert.equal((await place.spoold('stop', '--kill')).status, 0);
     assert.deepEqual(place.job('a').ids('pending'), ['x']);
-    assert.deepEqual(place.processes(), []);
+    await waitUntil('nothing is left', () => place.processes().length === 0);
   });
 
   it('stopping a stopped one is no error', async () => {

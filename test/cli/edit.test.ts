@@ -1,9 +1,10 @@
 // `spoold edit` and `retry --edit`: a copy that is checked before it takes the file's place.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type Place, Place as DaemonPlace, type Spoken, speak, readText } from '../helpers/place.ts';
+import { waitUntil } from '../helpers/wait-until.ts';
 import { quietPlace, script } from './quiet-place.ts';
 
 function edit(place: Place, editor: string, ...args: string[]): Promise<Spoken> {
@@ -143,6 +144,6 @@ describe('retry --edit', { concurrency: true }, () => {
     assert.equal(out, 'r/x is pending again (it was rejected)\n');
     await job.comesTo('succeeded', 'x');
     assert.deepEqual(place.lines('ran'), ['ran']);
-    assert.ok(!existsSync(job.file('rejected', 'x')) && !existsSync(job.path('rejected', 'x.error.txt')));
+    await waitUntil('nothing is left in rejected/', () => job.names('rejected').length === 0);
   });
 });

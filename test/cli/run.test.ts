@@ -61,9 +61,7 @@ class Desk {
     return readdirSync(this.temporary);
   }
 
-  processes(): string[] {
-    return this.place.processes().map(({ args }) => args);
-  }
+  readonly processes = (): string[] => this.place.processes().map(({ args }) => args);
 }
 
 describe('spoold run, where no daemon runs', () => {
@@ -82,7 +80,7 @@ describe('spoold run, where no daemon runs', () => {
     for (const left of desk.left()) rmSync(join(desk.temporary, left), { recursive: true });
     assert.equal((await desk.run('true')).status, 0);
     assert.deepEqual(desk.left(), []);
-    assert.deepEqual(desk.processes(), []);
+    await waitUntil('nothing is left', () => desk.processes().length === 0, desk.processes);
     assert.equal(existsSync(join(desk.root, '.local')), false);
     assert.equal(existsSync(join(desk.root, '.spoold')), false);
   });
@@ -186,11 +184,7 @@ describe('spoold run, where no daemon runs', () => {
       await waitUntil('the command has begun', () => out() === 'begun\n', out);
       child.kill(signal);
       assert.equal(await end, status);
-      await waitUntil(
-        'nothing is left',
-        () => desk.processes().length === 0,
-        () => desk.processes(),
-      );
+      await waitUntil('nothing is left', () => desk.processes().length === 0, desk.processes);
     });
   }
 
@@ -211,11 +205,7 @@ describe('spoold run, where no daemon runs', () => {
     await waitUntil('it prints', () => out().length > 0, out);
     child.stdout?.destroy();
     assert.equal(await end, 141);
-    await waitUntil(
-      'nothing is left',
-      () => desk.processes().length === 0,
-      () => desk.processes(),
-    );
+    await waitUntil('nothing is left', () => desk.processes().length === 0, desk.processes);
   });
 
   it('refuses inside a task, and names add', async () => {

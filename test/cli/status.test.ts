@@ -274,6 +274,8 @@ describe('status under a daemon', { concurrency: true }, () => {
   it('shows of a running task its command, its processes and its output, and its identity as JSON', async () => {
     const job = place.job('run').drop('x', { command: ['sh', '-c', 'echo up; sleep 1000'], cwd: '/' });
     await job.says('x', 'up');
+    const sleeps = () => place.processesOf(job.runDir('x')).some(({ args }) => args.startsWith('sleep'));
+    await waitUntil('the sleep', sleeps, () => job.describe('x'));
     const { out } = await place.spoold('status', 'run/x');
     assert.match(out, /run\/x runs for /);
     assert.match(out, /command +sh -c 'echo up; sleep 1000'\n +in +\/\n/);
@@ -381,7 +383,8 @@ describe('status under a daemon', { concurrency: true }, () => {
     );
     terminal.write('q');
     assert.equal(await ended, 0);
-    assert.ok(seen.startsWith('\u001b[?1049h') && seen.endsWith('\u001b[?1049l'));
+    const isGivenBack = () => seen.startsWith('\u001b[?1049h') && seen.endsWith('\u001b[?1049l');
+    await waitUntil('the screen is given back', isGivenBack, () => seen);
   });
 
   it('--watch with --json is refused', async () => {

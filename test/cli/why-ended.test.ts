@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { after, before, describe, it } from 'node:test';
-import { Place } from '../helpers/place.ts';
+import { isThere, Place } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 import { quietPlace } from './quiet-place.ts';
 
@@ -158,7 +158,7 @@ describe('why a task is where it is', { concurrency: true }, () => {
       /halt\/b was cancelled .*, because its job stops at a failure \(on_failure: stop\), and a failed .*: exit status 1\.\n/,
     );
     assert.match(text, /Next: .*spoold retry .*halt\/a\n/);
-    const late = place.job('late').make({ job_timeout: '500ms', max_parallel: 2 });
+    const late = place.job('late').make({ job_timeout: '4s', max_parallel: 2 });
     late.drop('b', { command: ['true'], not_before: '1h' });
     late.drop('a', sleep);
     await late.comesTo('failed', 'a');
@@ -184,10 +184,13 @@ describe('why a task is where it is', { concurrency: true }, () => {
     for (const id of ['x', 'y', 'z']) job.drop(id, { ...sleep, not_before: '1h' });
     await place.spoold('mark', 'marks/x', 'succeeded');
     await place.spoold('mark', 'marks/y', 'skipped');
+    await waitUntil('all folders are there', () => isThere(job.path('failed')));
     job.move('z', 'pending', 'failed');
     assert.match(await ask('marks/x'), new RegExp(`marks/x was called succeeded .* by ${me}\\.\\n`));
     assert.match(await ask('marks/y'), new RegExp(`marks/y was called skipped .* by ${me}\\.\\n`));
-    assert.match(await ask('marks/z'), /marks\/z was called failed .* by a person, who moved its file there\.\n/);
+    await waitUntil('it is told', async () =>
+      /marks\/z was called failed .* by a person, who moved its file there\.\n/.test(await ask('marks/z')),
+    );
   });
 
   it('it runs: since when, as which attempt, with how many processes', async () => {

@@ -208,7 +208,7 @@ describe('why a task waits', { concurrency: true }, () => {
     await job.says('x', 'up');
     job.move('x', 'running', 'pending');
     await waitUntil('it is being ended', () =>
-      place.lines('state/events.ndjson').some((line) => line.includes('"ending"')),
+      place.lines('state/events.ndjson').some((line) => line.includes('"job":"stubborn"') && line.includes('"ending"')),
     );
     assert.match(await ask(place, 'stubborn/x'), /waits until its attempt 1 is over, which is being ended: /);
   });

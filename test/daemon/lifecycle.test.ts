@@ -1,6 +1,16 @@
 // The daemon as its user meets it: starting, stopping, being killed, reading its settings again, refusing a directory.
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { describe, it } from 'node:test';
 import { lives, Place, readText, speak } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
@@ -88,10 +98,9 @@ describe('starting', { concurrency: 3 }, () => {
     inPlace(undefined, async (place) => {
       await place.start();
       await place.kill9();
-      assert.ok(existsSync(place.at('daemon.lock')));
-      const began = performance.now();
+      const never = Date.now() / 1000 + 1e6;
+      utimesSync(place.at('daemon.lock'), never, never); // what waits for that to grow old waits for days
       await place.start();
-      assert.ok(performance.now() - began < 8000, 'it waited');
       place.job('a').drop('x', { command: 'true' });
       await place.job('a').comesTo('succeeded', 'x');
     }),
@@ -240,10 +249,10 @@ describe('settings', { concurrency: 3 }, () => {
       daemon.kill('SIGHUP');
       await waitUntil(
         'it says so',
-        () => /config\.yaml:1/.test(place.log),
+        () =>
+          /config\.yaml:1.*last good one stays in force|last good one stays in force.*config\.yaml:1/.test(place.log),
         () => place.log,
       );
-      assert.match(place.log, /last good one stays in force/);
       writeFileSync(place.aside('go'), '');
       await job.comesTo('succeeded', 'x');
       job.drop('z', { shell: 'echo $WORD' });
@@ -369,8 +378,8 @@ describe('a directory that may not be served', { concurrency: 3 }, () => {
             () => place.log,
           );
         assert.ok(!existsSync(place.dir), 'the directory was made again');
+        if (!ends) await waitUntil('it is said', () => place.log.includes('the state directory is gone'));
         assert.doesNotMatch(place.log, / at .*\.js:/);
-        if (!ends) assert.match(place.log, /the state directory is gone/);
       }),
     );
   }

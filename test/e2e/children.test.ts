@@ -5,8 +5,6 @@ import { after, before, describe, it } from 'node:test';
 import { type JobHands, Place, readText, type Task } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
-const PATIENCE = 60_000;
-
 /** Shell that drops a file into the attempt's own folder, in the careful way. */
 function dropping(name: string, content: unknown): string {
   const text = JSON.stringify(content).replaceAll("'", `'"'"'`);
@@ -16,7 +14,7 @@ function dropping(name: string, content: unknown): string {
 const echo: Task = { command: ['echo', 'ran'] };
 
 const ended = async (of: JobHands, folder: 'succeeded' | 'failed' | 'skipped', ...ids: string[]): Promise<void> => {
-  for (const id of ids) await of.comesTo(folder, id, PATIENCE);
+  for (const id of ids) await of.comesTo(folder, id);
 };
 
 describe('what a task queues', { concurrency: true }, () => {
@@ -76,7 +74,7 @@ describe('what a task queues', { concurrency: true }, () => {
     const cycle = job('cycle').drop('sum', { ...echo, dependencies: ['top'] });
     const leaf = dropping('leaf', { ...echo, dependencies: ['top'] });
     cycle.drop('top', { shell: dropping('mid', { shell: leaf }) });
-    assert.match(await cycle.rejects('leaf', PATIENCE), /it would wait for itself: leaf → top → leaf\./);
+    assert.match(await cycle.rejects('leaf'), /it would wait for itself: leaf → top → leaf\./);
     await ended(cycle, 'skipped', 'sum');
     assert.match(readText(cycle.path('skipped/sum.reason.txt')) ?? '', /^cause: rejected\/leaf\.json$/m);
   });
@@ -84,7 +82,7 @@ describe('what a task queues', { concurrency: true }, () => {
   it('cannot wait for one that waits for its family', async () => {
     const cycle = job('cycle-around').drop('sum', { ...echo, dependencies: ['p'] });
     cycle.drop('p', { shell: dropping('c', { ...echo, dependencies: ['sum'] }) });
-    assert.match(await cycle.rejects('c', PATIENCE), /it would wait for itself: c → sum → p → c\./);
+    assert.match(await cycle.rejects('c'), /it would wait for itself: c → sum → p → c\./);
     await ended(cycle, 'skipped', 'sum');
   });
 

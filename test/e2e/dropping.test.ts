@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { lives, Place } from '../helpers/place.ts';
+import { type JobHands, lives, Place, readText } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
 const WAITS = { command: 'true', dependencies: ['never'] };
@@ -44,21 +44,29 @@ describe('dropping a task', { concurrency: true }, () => {
   });
 
   it('a writer who takes his time, in pauses shorter than two seconds, loses nothing', async () => {
-    const job = place.job('slow').write('pending/x.json', '');
-    for (const part of ['{"sh', 'ell": "echo', ' whole', ' text"', '}\n']) {
-      await pause(700); // the writer's pauses, not ours
-      job.append('pending/x.json', part);
+    let longest = 0;
+    for (let round = 1; round === 1 || longest > 1900; round++) {
+      const job = place.job(`slow-${round}`).write('pending/x.json', '');
+      longest = 0;
+      for (const part of ['{"sh', 'ell": "echo', ' whole', ' text"', '}\n']) {
+        const since = performance.now();
+        await pause(700); // the writer's pauses, not ours
+        job.append('pending/x.json', part);
+        longest = Math.max(longest, performance.now() - since); // a busy machine may have made them longer
+      }
+      await job.comesTo('succeeded', 'x');
+      assert.equal(job.output('x'), 'whole text\n');
+      const events = readFileSync(place.at('events.ndjson'), 'utf8');
+      const wasRejected = events.includes(`"job":"slow-${round}","task":"x","event":"rejected"`);
+      assert.ok(!wasRejected || longest > 1900, `after a pause of ${longest} ms`);
     }
-    await job.comesTo('succeeded', 'x');
-    assert.equal(job.output('x'), 'whole text\n');
-    assert.ok(!readFileSync(place.at('events.ndjson'), 'utf8').includes('"job":"slow","task":"x","event":"rejected"'));
   });
 
   it('half a file is rejected after two seconds with its line, and runs once it is completed where it lies', async () => {
+    const since = performance.now();
     const job = place.job('half').write('pending/x.json', '{"shell": "echo a",\n');
-    const written = performance.now();
     const reason = await job.rejects('x');
-    assert.ok(performance.now() - written >= 1900, 'it was rejected too soon');
+    assert.ok(performance.now() - since >= 1990, 'it was rejected too soon');
     assert.match(reason, /pending\/x\.json:\d+/);
     job.append('rejected/x.json', '"retry": 1}\n');
     await job.comesTo('succeeded', 'x');
@@ -347,21 +355,23 @@ describe('dropping in bulk', { concurrency: true }, () => {
 
 describe('twenty thousand tasks in one file', () => {
   it('are taken in, and a more urgent one that is dropped behind them runs first', async () => {
-    const place = new Place({ config: 'max_parallel: 4\n' });
+    const place = new Place({ config: 'max_parallel: 4\npoll_interval: 1s\n' });
     try {
       await place.start();
       const job = place.job('many').make({}, { paused: '' });
       const tasks = Array.from({ length: 20_000 }, (_, n) => ({ id: `t${n}`, command: ['echo', String(n)] }));
       job.drop('all', JSON.stringify(tasks));
       const isSpread = () => job.names('pending').length === 20_000 && !job.isIn('pending', 'all');
-      await waitUntil('all are there', isSpread, () => job.names('pending').length, 90_000);
+      await waitUntil('all are there', isSpread, () => job.names('pending').length);
       job.drop('urgent', { command: 'true', priority: 'foreground' });
+      // A summary is written of a job of which everything is taken in: only then is there a turn to wait for.
+      const isTakenIn = () => readText(job.path('state.json'))?.includes('"pending":20001');
+      await waitUntil('it is taken in', isTakenIn, () => readText(job.path('state.json')));
       rmSync(job.path('paused'));
-      await job.comesTo('succeeded', 'urgent', 90_000);
+      await job.comesTo('succeeded', 'urgent');
       const { started_at: began } = job.result('urgent');
-      const earlier = job.ids('succeeded').filter((id) => id !== 'urgent' && job.result(id).started_at < began);
-      // `paused` may be seen to be gone before the drop is, once all these names have overflowed the kernel's queue.
-      assert.ok(earlier.length < 1000, `${earlier.length} went before`);
+      const earlier = job.ids('succeeded').filter((id) => job.hasResult(id) && job.result(id).started_at < began);
+      assert.deepEqual(earlier, []);
       writeFileSync(job.path('paused'), '');
     } finally {
       await place.close();
@@ -374,22 +384,19 @@ describe('a bundle and a kill -9', () => {
     const place = new Place();
     try {
       await place.start();
-      const job = place.job('bulk').make({});
-      job.write('paused', '');
       const tasks = Array.from({ length: 8000 }, (_, n) => ({ id: `t${n}`, command: ['echo', String(n)] }));
-      job.drop('all', JSON.stringify(tasks));
-      await waitUntil('some are there', () => job.ids('pending').filter((id) => id !== 'all').length > 100);
-      await place.kill9();
-      const there = job.ids('pending').length;
-      assert.ok(there < 8000, `it was too late: ${there} are there`);
+      let job: JobHands;
+      let round = 0;
+      do {
+        if (round++ > 0) await place.start(); // the kill came too late
+        job = place.job(`bulk-${round}`).make({}, { paused: '' });
+        job.drop('all', JSON.stringify(tasks));
+        await waitUntil('some are there', () => job.ids('pending').filter((id) => id !== 'all').length > 100);
+        await place.kill9();
+      } while (job.ids('pending').length === 8000);
       await place.start();
       const others = () => job.names('pending').filter((name) => !/^t\d+\.json$|^\.new-/.test(name));
-      await waitUntil(
-        'all are there',
-        () => job.ids('pending').length === 8000 && others().length === 0,
-        others,
-        60_000,
-      );
+      await waitUntil('all are there', () => job.ids('pending').length === 8000 && others().length === 0, others);
       assert.deepEqual(job.names('rejected'), []);
       assert.equal(JSON.parse(readFileSync(job.file('pending', 't7999'), 'utf8')).id, 't7999');
     } finally {
@@ -407,7 +414,7 @@ describe('who may do what', () => {
       await place.start();
       place.job('fine').drop('x', { command: 'true' });
       await place.job('fine').comesTo('succeeded', 'x');
-      assert.match(place.log, /no job/);
+      await waitUntil('it is said', () => place.log.includes('no job'));
       assert.ok(!existsSync(place.at('jobs', 'no job', 'pending')));
     } finally {
       await place.close();

@@ -1,12 +1,12 @@
 // The worked examples of the README, run as it prints them: its programs are written from its own text, each line after
 // `$ ` goes to a shell in a scratch place, and what comes back must be what is printed below it.
 import assert from 'node:assert/strict';
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { promisify } from 'node:util';
-import { bin, programs } from '../helpers/place.ts';
+import { bin, hasPython, programs } from '../helpers/place.ts';
 import { scratch } from '../helpers/scratch.ts';
 import { projectRoot } from '../protocol/root.ts';
 
@@ -36,8 +36,6 @@ it('the programs in the README are those in fixtures/programs', () => {
     assert.equal(block?.text, readFileSync(join(programs, name), 'utf8'), name);
   }
 });
-
-const hasPython = spawnSync('python3', ['--version']).status === 0;
 
 it('tasks in three languages that queue others run as the README prints them', {
   skip: hasPython ? false : 'there is no python3 here',

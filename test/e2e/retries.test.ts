@@ -7,9 +7,6 @@ import { retryDelay } from '../../src/scheduler/retry.ts';
 import { Place } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
-/** Milliseconds: a busy machine is not a failure. */
-const PATIENCE = 60_000;
-
 function policyOf(retry: unknown): RetrySpec {
   const parsed = parseTask({ command: 'true', retry }, 'x');
   assert.ok(parsed.ok);
@@ -24,7 +21,7 @@ describe('a retry', { concurrency: true }, () => {
   it('comes after a delay that grows up to max_delay, lengthened by what job, task and attempt give; each attempt is kept', async () => {
     const retry = { max: 4, delay: '100ms', backoff: 'exponential', max_delay: '300ms', jitter: 0.5 };
     const job = place.job('grows').drop('x', { shell: 'echo "this is $SPOOLD_ATTEMPT"; exit 1', retry });
-    await job.comesTo('failed', 'x', PATIENCE);
+    await job.comesTo('failed', 'x');
     const results = job.results('x');
     assert.equal(results.length, 5);
     const plain = [100, 200, 300, 300];
@@ -49,10 +46,10 @@ describe('a retry', { concurrency: true }, () => {
     for (const status of Object.keys(attempts)) job.drop(`exit-${status}`, { shell: `exit ${status}` });
     job.drop('long', { command: ['sleep', '1000'], timeout: '200ms' }).drop('none', { command: '/no/such/program' });
     for (const [status, many] of Object.entries(attempts)) {
-      await job.comesTo('failed', `exit-${status}`, PATIENCE);
+      await job.comesTo('failed', `exit-${status}`);
       assert.equal(job.results(`exit-${status}`).length, many, status);
     }
-    for (const id of ['long', 'none']) await job.comesTo('failed', id, PATIENCE);
+    for (const id of ['long', 'none']) await job.comesTo('failed', id);
     assert.deepEqual(
       job.results('long').map(({ reason }) => reason),
       ['timeout', 'timeout'],
@@ -65,16 +62,16 @@ describe('a retry', { concurrency: true }, () => {
 
   it('is not made where it would begin later than max_time after the first attempt', async () => {
     const job = place.job('time').drop('x', { command: 'false', retry: { max: 5, delay: '1h', max_time: '30m' } });
-    await job.comesTo('failed', 'x', PATIENCE);
+    await job.comesTo('failed', 'x');
     assert.equal(job.results('x').length, 1);
   });
 
   it('has a fresh budget, and no delay, after `spoold retry`; status tells all attempts', async () => {
     const job = place.job('again').drop('x', { command: 'false', retry: 1 });
-    await job.comesTo('failed', 'x', PATIENCE);
+    await job.comesTo('failed', 'x');
     assert.equal((await place.spoold('retry', 'again/x')).status, 0);
     const isDone = () => job.results('x').length === 4 && job.isIn('failed', 'x') && !job.isClaimed('x');
-    await waitUntil('four attempts', isDone, () => job.describe('x'), PATIENCE);
+    await waitUntil('four attempts', isDone, () => job.describe('x'));
     assert.deepEqual(
       job.results('x').map(({ to }) => to),
       ['pending', 'failed', 'pending', 'failed'],
@@ -90,12 +87,7 @@ describe('a retry', { concurrency: true }, () => {
   it('that is to come is told by status, with its time, and computed from nothing but the attempt', async () => {
     const retry = { max: 1, delay: '1h', jitter: true };
     const job = place.job('waits').drop('x', { command: 'false', retry });
-    await waitUntil(
-      'the first attempt is settled',
-      () => job.hasResult('x') && !job.isClaimed('x'),
-      undefined,
-      PATIENCE,
-    );
+    await waitUntil('the first attempt is settled', () => job.hasResult('x') && !job.isClaimed('x'), undefined);
     const { retry_at = '', finished_at } = job.result('x');
     const told = retryDelay(policyOf(retry), { attempts: 1, name: 'waits/x' }) * 1000;
     assert.ok(Math.abs(Date.parse(retry_at) - Date.parse(finished_at) - told) <= 2);
@@ -117,14 +109,14 @@ describe('not_before', { concurrency: true }, () => {
       await place.kill9();
       await place.start();
       job.drop('now', { command: 'true' });
-      await job.comesTo('succeeded', 'now', PATIENCE);
-      for (const id of ['delay', 'time']) await job.comesTo('succeeded', id, PATIENCE);
+      await job.comesTo('succeeded', 'now');
+      for (const id of ['delay', 'time']) await job.comesTo('succeeded', id);
       // The clock by which files are stamped runs behind the other by some ms.
       for (const id of ['delay', 'time']) assert.ok(Date.parse(job.result(id).started_at) >= dropped + 2950, id);
       assert.ok(job.isIn('pending', 'never'));
       assert.match((await place.spoold('status', 'later/never')).out, /not_before|for its time/);
       writeFileSync(job.file('pending', 'never'), '{"command": "true"}');
-      await job.comesTo('succeeded', 'never', PATIENCE);
+      await job.comesTo('succeeded', 'never');
     } finally {
       await place.close();
     }
@@ -139,18 +131,18 @@ describe('an attempt that is lost', { concurrency: true }, () => {
       const gate = place.aside('mend');
       const shell = `[ -e '${gate}' ] && exit 1; kill -9 $PPID; exit 0`;
       const job = place.job('lost').drop('x', { shell, retry: 1 });
-      await job.comesTo('failed', 'x', PATIENCE);
+      await job.comesTo('failed', 'x');
       const ways = () => job.results('x').map(({ reason, to }) => `${reason} ${to}`);
       const bound = ['lost pending', 'lost pending', 'lost pending', 'lost failed'];
       assert.deepEqual(ways(), bound);
       assert.equal((await place.spoold('retry', 'lost/x')).status, 0);
       const isOver = (many: number) => () =>
         job.results('x').length === many && job.isIn('failed', 'x') && !job.isClaimed('x');
-      await waitUntil('four more', isOver(8), () => job.describe('x'), PATIENCE);
+      await waitUntil('four more', isOver(8), () => job.describe('x'));
       assert.deepEqual(ways(), [...bound, ...bound]);
       writeFileSync(gate, '');
       assert.equal((await place.spoold('retry', 'lost/x')).status, 0);
-      await waitUntil('two failures', isOver(10), () => job.describe('x'), PATIENCE);
+      await waitUntil('two failures', isOver(10), () => job.describe('x'));
       assert.deepEqual(ways().slice(8), ['exit pending', 'exit failed'], 'the budget is its own');
     } finally {
       await place.close();

@@ -7,21 +7,19 @@ import { parsePidFile } from '../../src/protocol/pid-file.ts';
 import { type JobHands, lives, Place, readText } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
+// The next look, and SIGKILL for what does not end by SIGTERM, would come an hour later: all is seen by hints, and ends at once.
 describe('what is promised', { concurrency: true }, () => {
-  const place = new Place({ config: 'max_parallel: 20\npoll_interval: 1h\n' });
+  const place = new Place({ config: 'max_parallel: 20\npoll_interval: 1h\nkill_after: 1h\n' });
   before(() => place.start());
   after(() => place.close());
 
   it('runs a task that was echoed into a new job, at once', async () => {
     const job = place.job('echoed');
     mkdirSync(job.path('pending'), { recursive: true });
-    const dropped = performance.now();
     writeFileSync(job.file('pending', 'x'), '{"command":["sh","-c","echo hi"]}\n');
     await job.comesTo('succeeded', 'x');
-    const took = performance.now() - dropped;
     assert.equal(job.output('x'), 'hi\n');
     assert.equal(job.result('x').exit_code, 0);
-    assert.ok(took < 4000, `it took ${Math.round(took)} ms`); // a second, on a machine that is not busy
   });
 
   const trees: [string, Record<string, unknown>][] = [
@@ -40,19 +38,16 @@ describe('what is promised', { concurrency: true }, () => {
         () => job.describe('x'),
       );
       const family = place.processesOf(job.runDir('x'));
-      const moved = performance.now();
       job.move('x', 'running', 'cancelled');
       await waitUntil(
         'all of it has ended',
         () => !family.some(lives),
         () => place.processesOf(job.runDir('x')),
       );
-      const took = performance.now() - moved;
       await job.comesTo('cancelled', 'x');
       assert.deepEqual(place.processesOf(job.runDir('x')), []);
       const { outcome, reason, to } = job.result('x');
       assert.deepEqual({ outcome, reason, to }, { outcome: 'cancelled', reason: 'cancelled', to: 'cancelled' });
-      assert.ok(took < 4000, `it took ${Math.round(took)} ms`); // a second, on a machine that is not busy
     });
   }
 });
@@ -84,7 +79,7 @@ describe('what a kill -9 does not harm', { concurrency: true }, () => {
       const go = place.aside('go');
       const job = place.job('a').drop('x', {
         shell: `echo "begin $SPOOLD_ATTEMPT" >>'${place.aside('runs')}'; echo began
-          i=0; while [ $SPOOLD_ATTEMPT = 1 ] && [ ! -e '${go}' ] && [ $i -lt 600 ]; do sleep 0.1; i=$((i+1)); done
+          while [ $SPOOLD_ATTEMPT = 1 ] && [ ! -e '${go}' ]; do sleep 0.1; done
           echo "end $SPOOLD_ATTEMPT" >>'${place.aside('runs')}'`,
       });
       await job.says('x', 'began');

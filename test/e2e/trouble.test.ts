@@ -19,6 +19,16 @@ async function busyness(place: Place): Promise<number> {
   return ticks() - used;
 }
 
+/** Fails if the daemon turns without a pause. What it had to do before may take a busy machine longer. */
+async function rests(place: Place): Promise<void> {
+  let busy = 0;
+  await waitUntil(
+    'a second in which it rests',
+    async () => (busy = await busyness(place)) < 8,
+    () => busy,
+  );
+}
+
 describe('trouble', { concurrency: true }, () => {
   const place = new Place({ config: 'poll_interval: 1\n' });
   before(() => place.start());
@@ -92,8 +102,7 @@ describe('a daemon that has to try again', { concurrency: true }, () => {
       await pause(300);
       rmSync(job.file('pending', 'x'));
       await pause(2200);
-      const busy = await busyness(place);
-      assert.ok(busy < 8, `it turns without a pause: ${busy}`);
+      await rests(place);
     } finally {
       await place.close();
     }
@@ -107,8 +116,7 @@ describe('a daemon that has to try again', { concurrency: true }, () => {
       const closed = join(job.runDir('x'), 'pending.closed');
       job.drop('x', { shell: 'mkdir -p "$SPOOLD_RUN_DIR/pending.closed/y"; : >"$SPOOLD_PENDING/note"' });
       await waitUntil('it cannot be settled', () => place.log.includes('could not be settled'));
-      const busy = await busyness(place);
-      assert.ok(busy < 8, `it turns without a pause: ${busy}`);
+      await rests(place);
       renameSync(closed, `${closed}.old`);
       await job.comesTo('succeeded', 'x');
     } finally {
@@ -145,12 +153,11 @@ describe('a daemon that has to try again', { concurrency: true }, () => {
     const place = new Place({ config: 'poll_interval: 100ms\n' });
     const child = await place.start();
     try {
-      rmSync(place.dir, { recursive: true });
+      rmSync(place.dir, { recursive: true, maxRetries: 100 }); // it may write meanwhile
       await waitUntil(
         'it has ended',
         () => child.exitCode !== null,
         () => place.log,
-        12_000,
       );
       assert.equal(child.exitCode, 1);
       assert.ok(!isThere(place.dir));

@@ -1,6 +1,6 @@
 // A daemon on a state directory of its own, and the hands of a user in it: drop, move, look. What ran in a place must be
 // gone when the place is closed, but for what its folders say is running: anything else is a process left behind.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   existsSync,
@@ -20,6 +20,7 @@ import { waitUntil } from './wait-until.ts';
 
 export const bin = join(projectRoot(), 'bin', 'spoold');
 export const programs = join(projectRoot(), 'fixtures', 'programs');
+export const hasPython = spawnSync('python3', ['--version']).status === 0;
 
 /** In the environment of a place's daemon, and so of most that it runs. */
 const MARK = 'TEST_PLACE';
@@ -166,12 +167,9 @@ export class Place {
     const forgotten: Live[] = [];
     try {
       await this.end();
-      await waitUntil(
-        'nothing is left but what is running',
-        () => this.strangers().length === 0,
-        undefined,
-        8000,
-      ).catch(() => forgotten.push(...this.strangers()));
+      await waitUntil('nothing is left but what is running', () => this.strangers().length === 0).catch(() =>
+        forgotten.push(...this.strangers()),
+      );
     } finally {
       await waitUntil('all processes of the test have ended', () => {
         const all = this.processes();

@@ -1,7 +1,7 @@
 // Waiting for what a user would see, instead of sleeping for as long as it might take.
 
 /** Milliseconds after which nothing is expected any more. Generous: a busy machine is not a failure. */
-const PATIENCE = 60_000;
+const PATIENCE = 300_000;
 
 /**
  * Polls until `look` gives something other than undefined, null or false, and gives that. Fails with `what` and

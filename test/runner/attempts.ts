@@ -3,13 +3,11 @@ import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { unless } from '../../src/errors.ts';
+import { SpooldError, unless } from '../../src/errors.ts';
 import { type LastWord, type RunnerLine, parsePidFile } from '../../src/protocol/pid-file.ts';
 import { type Launcher, type LauncherKind, type Told, startLauncher } from '../../src/runner/launcher.ts';
 import { type ScriptSpec, renderScript } from '../../src/runner/script.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
-
-export const KINDS: readonly LauncherKind[] = ['native', 'bash', 'posix'];
 
 /** The absolute path of one of fixtures/programs, seen from build/test/runner. */
 export function program(name: string): string {
@@ -75,11 +73,12 @@ export class Served {
   exit: string | undefined;
   #attempts = 0;
 
-  constructor(kind: LauncherKind, env: NodeJS.ProcessEnv = process.env) {
+  /** `kind`: the best there is, unless told. */
+  constructor(kind?: LauncherKind, env: NodeJS.ProcessEnv = process.env) {
     this.launcher = startLauncher({
       dir: this.dir,
       umask: 0o077,
-      kind,
+      ...(kind && { kind }),
       env,
       onDone: (dir, told) => {
         this.done.push(dir);
@@ -120,3 +119,18 @@ export class Served {
     rmSync(this.dir, { recursive: true, force: true });
   }
 }
+
+const ALL_KINDS: readonly LauncherKind[] = ['native', 'bash', 'posix'];
+
+/** Those that this machine has: the native one needs a C compiler, the second bash 5. */
+export const KINDS = ALL_KINDS.filter((kind) => {
+  try {
+    startLauncher({ dir: tmpdir(), umask: 0o077, kind, onDone: () => {}, onExit: () => {} }).end();
+    return true;
+  } catch (error) {
+    if (error instanceof SpooldError && error.code === 'LAUNCHER_MISSING') return false;
+    throw error;
+  }
+});
+
+export const MISSING_KINDS = ALL_KINDS.filter((kind) => !KINDS.includes(kind));

@@ -77,12 +77,11 @@ test('a directory that was given back is free at once', async (t) => {
 test('after a kill -9 the next one has it at once, not when the lock is old', async (t) => {
   const layout = scratchStateDir(t);
   for (let round = 0; round < 3; round++) {
-    const began = performance.now();
     const { child, answer } = await taker(t, layout);
     assert.deepEqual(answer, { kind: 'held', takenByAge: false, isOurs: true });
-    assert.ok(performance.now() - began < LOCK_STALE_MS / 2, 'it waited for the lock to grow old');
     await endOf(child, 'SIGKILL');
-    assert.equal(existsSync(layout.lock), true, 'the killed one left its lock');
+    const never = Date.now() / 1000 + 1e6;
+    utimesSync(layout.lock, never, never); // the killed one left it; what waits for it to grow old waits for days
     assert.equal(daemonOf(layout).kind, 'stopped');
   }
 });
@@ -145,7 +144,7 @@ test('a daemon of another host has the directory while its lock is young', (t) =
 
 test('the lock of a daemon of another host is taken once it is old, and by age it is said', async (t) => {
   const layout = scratchStateDir(t);
-  leaveLock(layout, { ...ownIdentity(), host: 'elsewhere' }, LOCK_STALE_MS - 1500);
+  leaveLock(layout, { ...ownIdentity(), host: 'elsewhere' }, LOCK_STALE_MS - 4000);
   assert.equal(daemonOf(layout).kind, 'elsewhere');
   const lock = await hold(t, layout);
   assert.equal(lock.takenByAge, true);

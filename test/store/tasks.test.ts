@@ -105,9 +105,7 @@ const STRANGE: [
 ];
 
 for (const [what, make, kind, words] of STRANGE) {
-  test(`${what} under a task's name is told for what it is, and nothing waits for it`, {
-    timeout: 20_000,
-  }, async (t) => {
+  test(`${what} under a task's name is told for what it is, and nothing waits for it`, async (t) => {
     const path = join(scratch(t), 'x.json');
     await make(path, t);
     const drop = readDrop(path, OWNERS);
