@@ -17,7 +17,7 @@ export function addressOf({ job, task }: { job: string; task: string }): string 
   return `${job}/${task}`;
 }
 
-export function unmovedText(unmoved: Unmoved): string {
+function unmovedText(unmoved: Unmoved): string {
   const address = addressOf(unmoved);
   switch (unmoved.why) {
     case 'ended':

@@ -12,7 +12,7 @@ export interface Template {
 }
 
 /** Of one list with the others, at most. */
-export const MOST_COMBINATIONS = 100_000;
+const MOST_COMBINATIONS = 100_000;
 
 const isMark = (word: string) => /^::::?\+?$/.test(word);
 

@@ -16,7 +16,7 @@ export class UnitCommand extends BaseCommand {
 }
 
 /** KillMode=process and OOMPolicy=continue: systemd ends the daemon alone, and tasks run on as they do without it. */
-export function unitFor(dir: string, node: string, script: string): string {
+function unitFor(dir: string, node: string, script: string): string {
   const command = [node, script, 'start', '--foreground', '--dir', dir].map(quote).join(' ');
   return `# Save as ~/.config/systemd/user/spoold.service, then:
 #   systemctl --user daemon-reload

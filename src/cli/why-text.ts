@@ -64,7 +64,7 @@ function childrenOf({ causes }: Why): Why[] {
 }
 
 /** The tree of tasks; a long chain is shown by its ends, and what is too much is counted. */
-export function treeLines(why: Why, telling: Telling): string[] {
+function treeLines(why: Why, telling: Telling): string[] {
   const lines: string[] = [];
   let left = 0;
   const put = (line: string) => {

@@ -202,7 +202,7 @@ function stillThere(layout: Layout, pid: number, how: StopHow): SpooldError {
 }
 
 /** Tasks in running/, as JOB/TASK. */
-export function runningTasks(layout: Layout): string[] {
+function runningTasks(layout: Layout): string[] {
   return jobNames(layout).flatMap((name) =>
     idsIn(layout.job(name).folder('running'))
       .sort()

@@ -156,6 +156,6 @@ function overtaken(layout: Layout, { task, copy }: Draft): SpooldError {
 }
 
 /** Removes the copy. */
-export function discard({ copy }: Draft): void {
+function discard({ copy }: Draft): void {
   removeTree(join(copy, '..'));
 }

@@ -78,7 +78,7 @@ function verdictOf(inquiry: Inquiry, id: string, state: Ended): Cause[] {
 }
 
 /** What the task's file in this folder asks of its dependencies. */
-export function factsHere({ job }: Inquiry, id: string, state: State) {
+function factsHere({ job }: Inquiry, id: string, state: State) {
   const read = readTask(job.task(state, id));
   return factsOf(id, read.kind === 'ok' ? read.raw : {}, jobDefaults(job));
 }

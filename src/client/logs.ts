@@ -17,7 +17,7 @@ const CHUNK = 64 * 1024;
 export type Sink = (bytes: Uint8Array) => Promise<void> | void;
 
 /** Hands on the bytes of a log from `from` to its present end; gives the offset after them. No file: nothing. */
-export async function copyLog(run: RunLayout, from: number, sink: Sink): Promise<number> {
+async function copyLog(run: RunLayout, from: number, sink: Sink): Promise<number> {
   if (isVoid(run)) return from; // its name is the script's second one
   const fd = unless(['ENOENT', 'ENOTDIR'], () => openSync(run.output, 'r'));
   if (fd === undefined) return from;
@@ -36,7 +36,7 @@ export async function copyLog(run: RunLayout, from: number, sink: Sink): Promise
 }
 
 /** The offset at which the last `lines` lines of a log begin. */
-export function startOfLastLines(run: RunLayout, lines: number): number {
+function startOfLastLines(run: RunLayout, lines: number): number {
   const fd = unless(['ENOENT', 'ENOTDIR'], () => openSync(run.output, 'r'));
   if (fd === undefined) return 0;
   try {
@@ -127,7 +127,7 @@ function latestOf(job: JobLayout): { id: string; attempt: Log }[] {
 }
 
 /** Hands on whole lines, each behind `task | `; a line without an end is kept until it has one, or grows over 1 MB. */
-export class LinePrefix {
+class LinePrefix {
   private readonly prefix: Buffer;
   private readonly sink: Sink;
   private kept: Buffer[] = [];

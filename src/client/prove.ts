@@ -120,6 +120,6 @@ export async function judge(
   return tasks;
 }
 
-export function isEmpty({ lost, overlapping, reruns }: Findings): boolean {
+function isEmpty({ lost, overlapping, reruns }: Findings): boolean {
   return lost.length + overlapping.length + reruns.length === 0;
 }

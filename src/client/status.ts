@@ -67,7 +67,7 @@ export interface Overview {
 }
 
 /** The state of every job. */
-export function jobLines(layout: Layout): JobLine[] {
+function jobLines(layout: Layout): JobLine[] {
   return jobNames(layout).map((name) => jobLine(name, layout.job(name)));
 }
 

@@ -5,8 +5,7 @@ import { unless } from '../errors.ts';
 import { namesIn } from '../host/atomic.ts';
 import type { JobLayout } from '../protocol/layout.ts';
 import { taskIdOf } from '../protocol/names.ts';
-import { isHeldName } from '../store/snapshot.ts';
-import { heldId } from '../store/snapshot.ts';
+import { heldId, isHeldName } from '../store/snapshot.ts';
 
 export interface Unfinished {
   pending: Set<string>;

@@ -53,13 +53,6 @@ export function ownIdentity(): ProcessIdentity {
   return { pid: self.pid, startTicks: self.startTicks, ...ownPlace() };
 }
 
-/** From the five fields PID, STARTTIME, BOOT_ID, PID_NAMESPACE, HOST (more may follow); undefined if they are no identity. */
-export function parseIdentity(fields: readonly string[]): ProcessIdentity | undefined {
-  const [pid = '', start = '', boot = '', pidns = '', host = ''] = fields;
-  if (!/^[1-9]\d{0,9}$/.test(pid) || !/^\d{1,15}$/.test(start) || !boot || !pidns || !host) return undefined;
-  return { pid: Number(pid), startTicks: Number(start), boot, pidns, host };
-}
-
 /** True if `id` was taken on this host since it was started: false is no proof of death where a disk is shared. */
 export function isOfThisBoot(id: ProcessIdentity): boolean {
   return id.host === ownPlace().host && id.boot === ownPlace().boot;

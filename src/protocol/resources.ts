@@ -34,7 +34,7 @@ export function amountProblem(input: unknown): string | undefined {
 }
 
 /** `gpu` → `SPOOLD_GPU`, the variable that says what an attempt holds of it. */
-export function resourceVariable(name: string): string {
+function resourceVariable(name: string): string {
   return `SPOOLD_${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}`;
 }
 

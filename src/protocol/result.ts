@@ -1,11 +1,11 @@
 // result.json, written once by the daemon when an attempt is settled (docs/protocol.md, section 8), and what an exit
 // status means. A file that is incomplete or wrong counts as absent: the attempt is then settled again from its facts.
 
-export const OUTCOMES = ['succeeded', 'failed', 'cancelled'] as const;
+const OUTCOMES = ['succeeded', 'failed', 'cancelled'] as const;
 /** What became of the attempt, in the word of the folder. */
 export type Outcome = (typeof OUTCOMES)[number];
 
-export const DESTINATIONS = ['succeeded', 'failed', 'cancelled', 'skipped', 'pending'] as const;
+const DESTINATIONS = ['succeeded', 'failed', 'cancelled', 'skipped', 'pending'] as const;
 /** The folder that a result sends its task to; `pending`: to be tried again. */
 export type Destination = (typeof DESTINATIONS)[number];
 
@@ -106,11 +106,6 @@ export function parseResult(text: string): AttemptResult | undefined {
   if (!KEYS.every((key) => CHECKS[key](raw[key]))) return undefined;
   const known = KEYS.filter((key) => raw[key] !== undefined).map((key) => [key, raw[key]]);
   return { ...WITHOUT, ...(Object.fromEntries(known) as unknown as AttemptResult) };
-}
-
-/** The text that `parseResult` reads. */
-export function formatResult(result: AttemptResult): string {
-  return `${JSON.stringify(result, undefined, 2)}\n`;
 }
 
 function jsonOrUndefined(text: string): unknown {

@@ -6,7 +6,6 @@ export type State = (typeof STATES)[number];
 
 /** The states a task stays in until somebody moves it. `rejected` holds what never became a task. */
 export const FINAL_STATES = ['succeeded', 'failed', 'cancelled', 'skipped'] as const;
-export type FinalState = (typeof FINAL_STATES)[number];
 
 /** The same id in two folders: the first of this list keeps it, the others are rejected with the place. */
 export const PRECEDENCE: readonly State[] = ['running', 'succeeded', 'failed', 'cancelled', 'skipped', 'pending'];

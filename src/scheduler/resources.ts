@@ -1,6 +1,6 @@
 // What of the named resources is free: what there is, less what live attempts hold. Built anew for each plan from these
 // two, so that it can be wrong about nothing that lives. Indexes are handed out lowest first.
-import { type Amount, formatAmount, type Holdings, type Resources } from '../protocol/resources.ts';
+import { type Amount, type Holdings, type Resources } from '../protocol/resources.ts';
 
 /** What a task asks for. Tasks that ask for the same have the same `key`. */
 export interface Request {
@@ -106,13 +106,6 @@ export interface Lack {
   free: number;
   /** 0: there is no such resource now. */
   total: number;
-}
-
-/** `gpu: 1 of 2 free, and it asks for 2`. */
-export function lackWords({ name, asked, free, total }: Lack): string {
-  const of = (n: number) => formatAmount({ unit: asked.unit, n });
-  if (total < asked.n) return `${name}: it asks for ${of(asked.n)}, and there is ${of(total)} in all`;
-  return `${name}: it asks for ${of(asked.n)}, and ${of(free)} of ${of(total)} is free`;
 }
 
 function lowestFree(pool: Pool, n: number): number[] {

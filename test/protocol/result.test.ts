@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { formatEvent, parseEvent } from '../../src/protocol/event.ts';
-import { type AttemptResult, describeExit, formatResult, parseResult } from '../../src/protocol/result.ts';
+import { type AttemptResult, describeExit, parseResult } from '../../src/protocol/result.ts';
 
 const result: AttemptResult = {
   job: 'j',
@@ -25,11 +25,11 @@ const result: AttemptResult = {
 };
 
 test('a result reads back as it was written', () => {
-  assert.deepEqual(parseResult(formatResult(result)), result);
+  assert.deepEqual(parseResult(`${JSON.stringify(result)}\n`), result);
 });
 
 test('a result that is cut short anywhere counts as absent', () => {
-  const text = formatResult(result).trimEnd();
+  const text = JSON.stringify(result);
   for (let length = 0; length < text.length; length++) assert.equal(parseResult(text.slice(0, length)), undefined);
 });
 

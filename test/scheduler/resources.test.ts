@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Amount, Holdings, Resources } from '../../src/protocol/resources.ts';
-import { lackWords, Pools, type Request, requestOf } from '../../src/scheduler/resources.ts';
+import { Pools, type Request, requestOf } from '../../src/scheduler/resources.ts';
 
 const pieces = (n: number): Amount => ({ unit: 'pieces', n });
 const bytes = (n: number): Amount => ({ unit: 'bytes', n });
@@ -76,7 +76,7 @@ test('what is held beyond a config that has shrunk counts until it is given back
   assert.equal(new Pools(new Map([['gpu', pieces(3)]]), [held]).fits(request({ gpu: pieces(1) })), true);
 });
 
-test('what lacks is told in words', () => {
+test('of what lacks it is told how much is asked for, is free, and is there in all', () => {
   const pools = new Pools(
     new Map<string, Amount>([
       ['gpu', pieces(2)],
@@ -89,11 +89,11 @@ test('what lacks is told in words', () => {
       ]),
     ],
   );
-  const words = (amount: Record<string, Amount>) => pools.lacking(request(amount)).map(lackWords);
-  assert.deepEqual(words({ gpu: pieces(1), mem: bytes(6e9) }), []);
-  assert.deepEqual(words({ gpu: pieces(2), mem: bytes(8e9), tape: pieces(1) }), [
-    'gpu: it asks for 2, and 1 of 2 is free',
-    'mem: it asks for 8GB, and 6GB of 16GB is free',
-    'tape: it asks for 1, and there is 0 in all',
+  const lacking = (amount: Record<string, Amount>) => pools.lacking(request(amount));
+  assert.deepEqual(lacking({ gpu: pieces(1), mem: bytes(6e9) }), []);
+  assert.deepEqual(lacking({ gpu: pieces(2), mem: bytes(8e9), tape: pieces(1) }), [
+    { name: 'gpu', asked: pieces(2), free: 1, total: 2 },
+    { name: 'mem', asked: bytes(8e9), free: 6e9, total: 16e9 },
+    { name: 'tape', asked: pieces(1), free: 0, total: 0 },
   ]);
 });

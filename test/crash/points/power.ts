@@ -43,7 +43,7 @@ export async function record(scenario: Scenario): Promise<Recorded> {
 }
 
 /** What runners did, which nobody traced, where it must have been: after the hand-over, and before they were heard of. */
-export function withRunners({ root, last, ops }: Recorded): Op[] {
+function withRunners({ root, last, ops }: Recorded): Op[] {
   const all: Op[] = [];
   const running = new Map<string, string>();
   const end = (dir: string): void => {
