@@ -90,9 +90,9 @@ export type Cause =
   | { cause: 'cancelled'; attempt: number | null; by: string | null; message: string | null }
   /** The task that caused it, and the folder that one lay in then. */
   | { cause: 'skipped'; folder: State; run_if: RunIf; why: Why }
-  /** `reason`: the first line of `text`. */
   /** As `skipped`, of a job with `on_failure: stop`: this one's failure stopped it before it began. */
   | { cause: 'stopped'; folder: State; why: Why }
+  /** `reason`: the first line of `text`. */
   | { cause: 'rejected'; reason: string; text: string; path: string }
   /** It stands for so many tasks that `for_each` made, and is not run itself. */
   | { cause: 'for_each'; tasks: number }

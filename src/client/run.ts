@@ -12,7 +12,7 @@ import { compareNatural, isName, taskIdOf } from '../protocol/names.ts';
 import { resourcesIn } from '../protocol/resources.ts';
 import type { Raw } from '../protocol/task.ts';
 import { isStateDir, openStateDir, umaskOf } from '../store/state-dir.ts';
-import { readResult, runsOf } from '../store/runs.ts';
+import { lastResult } from '../store/runs.ts';
 import { idsIn } from '../store/tasks.ts';
 import { daemonOf } from './daemon.ts';
 import { currentFolder, openDirectory, ownUmask, whereabouts } from './directory.ts';
@@ -194,14 +194,9 @@ export function outcomeOf({ layout, job }: Venue, only: string | undefined): Run
   return { status: own === undefined ? 1 : statusOf(layout, job, own), unsuccessful, tasks };
 }
 
-function lastResult(layout: Layout, job: string, task: string) {
-  const results = runsOf(layout.job(job), task).map((run) => readResult(run.layout));
-  return results.findLast((result) => result !== undefined);
-}
-
 function statusOf(layout: Layout, job: string, { task, state }: Unsuccessful): number {
   if (state === 'rejected') return 125;
-  const result = state === 'skipped' ? undefined : lastResult(layout, job, task);
+  const result = state === 'skipped' ? undefined : lastResult(layout.job(job), task);
   if (result === undefined || result.reason === 'lost') return 1;
   if (result.exit_code !== null) return result.exit_code === 0 ? 1 : result.exit_code;
   if (result.reason === 'not_found') return 127;
@@ -215,5 +210,5 @@ function whyOf(layout: Layout, job: string, task: string, state: Unsuccessful['s
     const cause = causeOf(paths, task);
     return cause === undefined ? '' : `because ${cause.id} is ${cause.folder}`;
   }
-  return lastResult(layout, job, task)?.message ?? '';
+  return lastResult(layout.job(job), task)?.message ?? '';
 }

@@ -3,12 +3,13 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { SpooldError, unless } from '../errors.ts';
-import { isThere, namesIn } from '../host/atomic.ts';
+import { namesIn } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { JobLayout, type Layout } from '../protocol/layout.ts';
 import type { Address } from '../protocol/names.ts';
 import { UNSUCCESSFUL } from '../protocol/states.ts';
-import { claimedAttempt, readResult, runsOf } from '../store/runs.ts';
+import type { AttemptResult } from '../protocol/result.ts';
+import { claimedAttempt, lastResult } from '../store/runs.ts';
 import { jobNames, type JobState, jobStateOf, readParallel, stateOf, summarise } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
 import { surroundings } from './directory.ts';
@@ -233,7 +234,7 @@ class OneTask implements Target {
     const state = this.state();
     if (state === undefined) return { ...base, state: 'deleted', status: 1, message: 'its file was deleted' };
     if (!ended) return { ...base, state, status: undefined };
-    const result = this.result();
+    const result = lastResult(this.job, this.id);
     if (state !== 'succeeded') {
       const status = state === 'failed' ? failureStatus(result) : 1;
       return { ...base, state, status, message: result?.message ?? state };
@@ -246,11 +247,6 @@ class OneTask implements Target {
 
   private state(): Found | undefined {
     return stateOf(this.job, this.id) ?? (heldNameOf(this.job, this.id) === undefined ? undefined : 'held');
-  }
-
-  private result() {
-    const last = runsOf(this.job, this.id).findLast((run) => isThere(run.layout.result));
-    return last && readResult(last.layout);
   }
 
   private hasUnfinishedFamily(): boolean {
@@ -292,7 +288,7 @@ class OneTask implements Target {
 }
 
 /** The task's own status; 125 where we could not even start it; 1 where there is none that says failure. */
-function failureStatus(result: ReturnType<typeof readResult>): number {
+function failureStatus(result: AttemptResult | undefined): number {
   if (result === undefined || result.reason === 'lost') return 1;
   if (result.exit_code === null) return result.reason === 'start' ? 125 : 1;
   return result.exit_code === 0 ? 1 : result.exit_code;

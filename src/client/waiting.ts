@@ -4,7 +4,7 @@ import { isThere } from '../host/atomic.ts';
 import type { JobLayout } from '../protocol/layout.ts';
 import { JobGraph, type NodeState, type TaskFacts } from '../scheduler/graph.ts';
 import { resourcesIn } from '../protocol/resources.ts';
-import { claimedAttempt, readEnding, readResult, runsOf } from '../store/runs.ts';
+import { claimedAttempt, lastResult, readEnding } from '../store/runs.ts';
 import { readParallel } from '../store/snapshot.ts';
 import type { Cause, Why } from './causes.ts';
 import { factsOf, jobDefaults, type Raw } from './facts.ts';
@@ -98,12 +98,6 @@ function timeCauses({ job, now }: Inquiry, id: string, { not_before }: Raw, queu
 export function retryAt(job: JobLayout, id: string): number | undefined {
   const last = lastResult(job, id);
   return last?.to === 'pending' && last.retry_at ? Date.parse(last.retry_at) : undefined;
-}
-
-/** The result of the latest attempt that has one. */
-export function lastResult(job: JobLayout, id: string) {
-  const last = runsOf(job, id).findLast((run) => isThere(run.layout.result));
-  return last && readResult(last.layout);
 }
 
 function iso(ms: number): string {

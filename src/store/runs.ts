@@ -205,6 +205,15 @@ export function runsOf(job: JobLayout, id: string): Run[] {
   return runs;
 }
 
+/** The result of the latest attempt that has one. */
+export function lastResult(job: JobLayout, id: string): AttemptResult | undefined {
+  for (const { layout } of runsOf(job, id).toReversed()) {
+    const result = readResult(layout);
+    if (result !== undefined) return result;
+  }
+  return undefined;
+}
+
 /** Removes of a succeeded attempt what says nothing any more: its script, its input, an empty log. */
 export function thinRun(run: RunLayout, { hasStdin, hasOutput }: { hasStdin: boolean; hasOutput: boolean }): void {
   remove(run.script);

@@ -174,9 +174,13 @@ function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
+/** On its way: a task that moves on while we look is seen in one folder at least. */
+const ON_ITS_WAY: readonly State[] = ['pending', 'running', 'succeeded', 'failed', 'cancelled', 'skipped'];
+
 /** The folders an id lies in, by precedence. A few stats; no folder is read. */
 export function foldersHolding(job: JobLayout, id: string): State[] {
-  return PRECEDENCE.filter((state) => isThere(job.task(state, id)));
+  const there = ON_ITS_WAY.filter((state) => isThere(job.task(state, id)));
+  return there.length < 2 ? there : PRECEDENCE.filter((state) => there.includes(state));
 }
 
 /**

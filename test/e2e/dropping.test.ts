@@ -36,11 +36,15 @@ describe('dropping a task', { concurrency: true }, () => {
   });
 
   it('a client that links its file into place runs, though the file is seen while it has two names', async () => {
-    const job = place.job('linked').write('pending/.x', '{"command":"true"}');
-    linkSync(job.path('pending/.x'), job.file('pending', 'x'));
-    await pause(100); // the client's pause, not ours
-    unlinkSync(job.path('pending/.x'));
-    await job.comesTo('succeeded', 'x');
+    for (let round = 1, took = Number.POSITIVE_INFINITY; took > 1900; round++) {
+      const job = place.job(`linked-${round}`).write('pending/.x', '{"command":"true"}');
+      const since = performance.now();
+      linkSync(job.path('pending/.x'), job.file('pending', 'x'));
+      await pause(100); // the client's pause, not ours; a busy machine may make it longer than is waited for
+      unlinkSync(job.path('pending/.x'));
+      took = performance.now() - since;
+      if (took <= 1900) await job.comesTo('succeeded', 'x');
+    }
   });
 
   it('a writer who takes his time, in pauses shorter than two seconds, loses nothing', async () => {

@@ -14,7 +14,7 @@ import { describeOp, type Op } from './trace.ts';
 const OWN_BOOT = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 const OTHER_BOOT = '00000000-0000-4000-8000-000000000000';
 const AT_ONCE = 150;
-const PATIENCE = 180_000;
+const PATIENCE = 300_000;
 
 export interface PowerOutcome {
   /** Distinct states that were recovered from. */

@@ -84,7 +84,7 @@ const CALLS = [
   'kill',
   'exit_group',
 ];
-const PATIENCE = 90_000;
+const PATIENCE = 300_000;
 const TWO_HOURS = 7_200_000;
 
 export async function crash(plan: CrashPlan): Promise<Outcome> {
