@@ -189,7 +189,7 @@ describe('moves under a daemon', { concurrency: true }, () => {
     await waitUntil('the first runs', () => place.lines('whole-ran').length > 0);
     await place.spoold('cancel', 'whole');
     for (const id of ['a', 'b', 'c']) await job.comesTo('cancelled', id);
-    assert.deepEqual(place.lines('whole-ran'), ['a']);
+    assert.equal(place.lines('whole-ran').length, 1);
   });
 
   it('retry runs it again, with a fresh budget, and brings back what was skipped because of it', async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { Place } from '../helpers/place.ts';
+import { waitUntil } from '../helpers/wait-until.ts';
 
 let place: Place;
 beforeEach(async () => {
@@ -78,7 +79,7 @@ tasks:
 `,
     );
     const job = place.job('flow');
-    await job.comesTo('running', 'nap.a');
+    await waitUntil('one runs', () => job.ids('running').length === 1);
     const { status, out, err } = await place.spoold('cancel', 'flow/nap');
     assert.equal(status, 0, err);
     assert.match(out, /flow\/nap/);
