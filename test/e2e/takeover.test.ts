@@ -203,7 +203,6 @@ describe('a daemon that is frozen', { concurrency: true }, () => {
               'nothing is claimed',
               () => !job.isClaimed('x'),
               () => where,
-              30_000,
             );
             assert.deepEqual([place.lines('account').length, job.folderOf('x')], [1, 'succeeded'], where);
             assert.deepEqual([job.ids('pending'), job.ids('running')], [[], []], where);

@@ -193,7 +193,9 @@ withEach('runners outlive a launcher that is killed, and are still heard of', as
   await served.untilDone(attempt);
 });
 
-test('a runner that is stopped while its launcher is killed is not hung up, and its command goes on (native)', async (context) => {
+test('a runner that is stopped while its launcher is killed is not hung up, and its command goes on (native)', {
+  skip: KINDS.includes('native') ? false : 'this machine has no native launcher',
+}, async (context) => {
   const served = new Served('native');
   context.after(() => served.end());
   const attempt = served.start(shellArgv('echo ready; until [ -e "$SPOOLD_RUN_DIR/go" ]; do sleep 0.02; done'));
