@@ -7,7 +7,7 @@ import { remove, replaceWhole } from '../host/atomic.ts';
 import { monotonic } from '../host/clock.ts';
 import { livenessOf, signalProcess } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
-import { type DaemonRecord, type DaemonState, daemonOf } from '../store/daemon-record.ts';
+import { type DaemonRecord, type DaemonState, daemonOf, type StopHow } from '../store/daemon-record.ts';
 import { jobNames } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
 import { ownUmask } from './directory.ts';
@@ -21,7 +21,7 @@ const STOPS_WITHIN_MS = 30_000;
 /** What `start --background-child` ends with when another daemon has the directory. */
 export const ANOTHER_SERVES = 75;
 
-export type { DaemonRecord, DaemonState };
+export type { DaemonRecord, DaemonState, StopHow };
 export { daemonOf };
 
 /** Who works on what lies in the directory: a daemon here, one on another host or in another container, or nobody. */
@@ -151,8 +151,6 @@ function slow(layout: Layout, pid: number | undefined): SpooldError {
     },
   );
 }
-
-export type StopHow = 'now' | 'drain' | 'kill';
 
 export interface Stopped {
   /** Undefined: none was running. */

@@ -3,9 +3,10 @@ import { readFileSync } from 'node:fs';
 import { unless } from '../errors.ts';
 import { remove } from '../host/atomic.ts';
 import type { Layout } from '../protocol/layout.ts';
+import type { StopHow } from '../store/daemon-record.ts';
 
 /** What was asked for, and no longer is; undefined: nothing was, or nothing that has a meaning. */
-export function takeStopRequest(layout: Layout): 'drain' | 'kill' | undefined {
+export function takeStopRequest(layout: Layout): Exclude<StopHow, 'now'> | undefined {
   const text = unless(['ENOENT', 'EISDIR', 'EACCES'], () => readFileSync(layout.stopRequest, 'utf8'))?.trim();
   if (text === undefined) return undefined;
   unless(['EISDIR', 'EACCES', 'EROFS'], () => remove(layout.stopRequest));

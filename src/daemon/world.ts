@@ -8,6 +8,7 @@ import { type EventLine, formatEvent } from '../protocol/event.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { RUN_DIR_VARIABLE } from '../runner/ending.ts';
 import type { Launcher } from '../runner/launcher.ts';
+import type { StopHow } from '../store/daemon-record.ts';
 import { LineLog } from '../store/events.ts';
 import type { Lock } from '../store/lock.ts';
 import type { Holdings } from '../protocol/resources.ts';
@@ -35,8 +36,8 @@ export interface Waker {
   close(): void;
 }
 
-/** How the daemon is to stop: leave what runs, wait for it, end it, or leave it once all else is in order. */
-export type StopMode = 'now' | 'drain' | 'kill' | 'settled';
+/** How the daemon is to stop: as it was asked to, or (`settled`) by itself once all but what runs is in order. */
+export type StopMode = StopHow | 'settled';
 
 /** Processes of an attempt that has no claim any more, to be ended. */
 export interface Stray {

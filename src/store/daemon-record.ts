@@ -9,6 +9,9 @@ import type { Layout } from '../protocol/layout.ts';
 /** Milliseconds without a sign of life after which a lock whose holder cannot be judged by its identity is old. */
 export const LOCK_STALE_MS = 30_000;
 
+/** What is asked of a daemon that is to stop: leave what runs, wait for it, or end it. */
+export type StopHow = 'now' | 'drain' | 'kill';
+
 /** The content of daemon.json. */
 export interface DaemonRecord {
   identity: ProcessIdentity;
@@ -22,7 +25,7 @@ export interface DaemonRecord {
   /** The daemon before was of another boot, and what it left is still being judged. */
   after_reboot?: boolean | undefined;
   /** It was asked to stop, and how. */
-  stopping?: 'drain' | 'kill' | 'now' | undefined;
+  stopping?: StopHow | undefined;
   /** How many tasks it runs at one time. */
   max_parallel?: number;
   /** What it hands out: pieces as a number, bytes as `4000B`. */
