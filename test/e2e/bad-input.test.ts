@@ -196,18 +196,29 @@ describe('bad input', { concurrency: true }, () => {
   });
 });
 
+/** In a place on a disk of 4 MB. */
+async function onSmallDisk(settings: string, test: (place: Place) => Promise<void>): Promise<void> {
+  const place = new Place();
+  mkdirSync(place.dir, { mode: 0o700 });
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,mode=700', 'spoold-test', place.dir]);
+  assert.equal(mounted.status, 0, String(mounted.stderr));
+  try {
+    writeFileSync(place.at('config.yaml'), settings);
+    await test(place);
+  } finally {
+    await place.end();
+    spawnSync('umount', ['-l', place.dir]);
+    await place.close();
+  }
+}
+
 describe('a disk', () => {
   const canMount = isRoot && spawnSync('unshare', ['-m', 'true']).status === 0;
 
   it('that is full: nothing is started, it is said, and work goes on once there is room', {
     skip: canMount ? false : 'only root can make a small disk',
   }, async () => {
-    const place = new Place();
-    mkdirSync(place.dir, { mode: 0o700 });
-    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,mode=700', 'spoold-test', place.dir]);
-    assert.equal(mounted.status, 0, String(mounted.stderr));
-    try {
-      writeFileSync(place.at('config.yaml'), 'poll_interval: 200ms\nmin_free: {bytes: 1MB, inodes: 100}\n');
+    await onSmallDisk('poll_interval: 200ms\nmin_free: {bytes: 1MB, inodes: 100}\n', async (place) => {
       await place.start();
       const job = place.job('a').drop('before', { command: 'true' });
       await job.comesTo('succeeded', 'before');
@@ -225,22 +236,13 @@ describe('a disk', () => {
       spawnSync('rm', [place.at('ballast')]);
       await job.comesTo('succeeded', 'x');
       assert.equal(job.output('x'), 'x\n');
-    } finally {
-      await place.end();
-      spawnSync('umount', ['-l', place.dir]);
-      await place.close();
-    }
+    });
   });
 
   it('that fills up while a task writes: the attempt ends, is settled once there is room, and nothing is lost', {
     skip: canMount ? false : 'only root can make a small disk',
   }, async () => {
-    const place = new Place();
-    mkdirSync(place.dir, { mode: 0o700 });
-    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,mode=700', 'spoold-test', place.dir]);
-    assert.equal(mounted.status, 0, String(mounted.stderr));
-    try {
-      writeFileSync(place.at('config.yaml'), 'poll_interval: 200ms\nmin_free: {bytes: 100KB, inodes: 100}\n');
+    await onSmallDisk('poll_interval: 200ms\nmin_free: {bytes: 100KB, inodes: 100}\n', async (place) => {
       await place.start();
       const job = place.job('a').make({ max_parallel: 2 }).drop('x', { shell: 'head -c 16000000 /dev/zero' });
       job.drop('y', { command: 'true', dependencies: ['z'] });
@@ -258,11 +260,7 @@ describe('a disk', () => {
       assert.equal(job.folderOf('y'), 'pending');
       job.drop('z', { command: 'true' });
       await job.comesTo('succeeded', 'y');
-    } finally {
-      await place.end();
-      spawnSync('umount', ['-l', place.dir]);
-      await place.close();
-    }
+    });
   });
 
   it('that is read-only: the daemon does not start, and says why', {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
-import { type Folder, type JobHands, lives, Place } from '../helpers/place.ts';
+import { type Folder, type JobHands, type Live, lives, Place } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
 const WAITS = { command: 'true', dependencies: ['never'] };
@@ -38,6 +38,20 @@ async function bring(job: JobHands, id: string, to: Folder): Promise<void> {
       job.drop(id, { commando: 1 });
       await job.rejects(id);
   }
+}
+
+/** The attempt of x is over. */
+async function isOver(job: JobHands, family: readonly Live[]): Promise<void> {
+  await waitUntil(
+    'its processes have ended',
+    () => !family.some(lives),
+    () => family,
+  );
+  await waitUntil(
+    'its claim is given up',
+    () => !job.isClaimed('x'),
+    () => job.describe('x'),
+  );
 }
 
 const FINAL: Folder[] = ['succeeded', 'failed', 'cancelled', 'skipped'];
@@ -102,16 +116,7 @@ describe('a task moved by hand', { concurrency: true }, () => {
       const family = place.processesOf(job.runDir('x'));
       assert.ok(family.length > 0);
       job.move('x', 'running', to);
-      await waitUntil(
-        'its processes have ended',
-        () => !family.some(lives),
-        () => family,
-      );
-      await waitUntil(
-        'its claim is given up',
-        () => !job.isClaimed('x'),
-        () => job.describe('x'),
-      );
+      await isOver(job, family);
       assert.equal(job.folderOf('x'), to);
       const { outcome, reason } = job.result('x');
       assert.deepEqual(
@@ -138,16 +143,7 @@ describe('a task moved by hand', { concurrency: true }, () => {
     await bring(job, 'x', 'running');
     const family = place.processesOf(job.runDir('x'));
     rmSync(job.file('running', 'x'));
-    await waitUntil(
-      'its processes have ended',
-      () => !family.some(lives),
-      () => family,
-    );
-    await waitUntil(
-      'its claim is given up',
-      () => !job.isClaimed('x'),
-      () => job.describe('x'),
-    );
+    await isOver(job, family);
     assert.equal(job.result('x').reason, 'deleted');
     job.drop('x', { shell: 'echo new' });
     await job.comesTo('succeeded', 'x');
