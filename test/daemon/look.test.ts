@@ -62,6 +62,7 @@ const ROWS: Record<string, Row> = {
   'ending-and-over': { x: 'cancelled', ran: ['ran 1'], also: endedWith('cancelled', 0) },
   'ending-without-a-word': { x: 'failed', ran: ['ran 1'], also: endedWith('timeout', null) },
   'ending-and-alive': { x: 'cancelled', ran: [], also: endedWith('cancelled', 143), meanwhile: nothingLives },
+  'ending-on-a-full-disk': { x: 'cancelled', ran: [], also: endedWith('cancelled', 143), meanwhile: nothingLives },
   'ending-cut-short': { x: 'succeeded', ran: ['ran 1'], also: endedWith('exit', 0), meanwhile: letGo },
   // has its last word: settle by it
   'last-word-succeeded': { x: 'succeeded', ran: ['ran 1'], also: endedWith('exit', 0) },
