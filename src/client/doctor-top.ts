@@ -8,6 +8,7 @@ import { isThere, namesIn, publish, readParsed, remove } from '../host/atomic.ts
 import { readProcess } from '../host/identity.ts';
 import { FORMAT_VERSION, type Layout } from '../protocol/layout.ts';
 import { isName, nameProblem } from '../protocol/names.ts';
+import { archivingsIn } from '../store/archive.ts';
 import { daemonOf, readDaemonRecord } from '../store/daemon-record.ts';
 import { readParallel } from '../store/snapshot.ts';
 import type { Finding, Ward } from './doctor-finding.ts';
@@ -151,6 +152,15 @@ function* leftovers(layout: Layout, ward: Ward): Iterable<Finding> {
     for (const name of namesIn(folder)) {
       if (name.startsWith('.') && name !== '.gitignore') yield* leftover(join(folder, name), name, ward);
     }
+  }
+  for (const { job, from, to } of archivingsIn(layout)) {
+    yield {
+      kind: 'leftover',
+      path: from,
+      says: `submit was killed while it archived the job ${job}.`,
+      would: `What was dropped into it too late moves to the job ${job}, and it moves to ${to}.`,
+      by: 'start',
+    };
   }
   for (const name of namesIn(layout.root)) {
     if (!/^daemon\.json\.\d+$/.test(name) || daemonOf(layout).kind !== 'stopped') continue;

@@ -1,5 +1,5 @@
 // A whole job at once: built in a dot folder of jobs/, synced, and shown by one rename, so that it is there whole or not
-// at all. A finished job of that name goes to archive/ first; an unfinished one is left alone, and that is an error.
+// at all. A finished job of that name makes way for it (store/archive.ts); an unfinished one is left alone, and that is an error.
 import { join } from 'node:path';
 import { SpooldError } from '../errors.ts';
 import {
@@ -17,7 +17,7 @@ import { wallClock } from '../host/clock.ts';
 import { JobLayout, type Layout } from '../protocol/layout.ts';
 import type { State } from '../protocol/states.ts';
 import type { Raw } from '../protocol/task.ts';
-import { idsIn } from '../store/tasks.ts';
+import { type Archiving, archivingsIn, closeJob, finishArchiving, putAside } from '../store/archive.ts';
 import { unfinishedIn } from './unfinished.ts';
 import { recordEvents } from './who.ts';
 import type { JobFiles } from './workflow.ts';
@@ -37,28 +37,43 @@ export function submitJob(layout: Layout, name: string, files: JobFiles): Submit
   const job = layout.job(name);
   refuseIfUnfinished(job, name);
   ensureFolderDurably(layout.jobs);
+  for (const one of archivingsIn(layout)) if (one.job === name) finishArchiving(layout, one, moveNoReplace); // a crash has left it
   const building = new JobLayout(join(layout.jobs, unfinishedName('submit')));
   try {
     build(building, files);
-    const archived = archiveIfThere(layout, job, name);
-    if (moveNoReplace(building.root, job.root) !== 'moved') {
+    closeFinished(job, name);
+    const former = putAside(layout, name, wallClock());
+    const isShown = moveNoReplace(building.root, job.root) === 'moved';
+    syncFolder(layout.jobs);
+    if (former !== undefined) archive(layout, former);
+    if (!isShown) {
       throw new SpooldError('JOB_TAKEN', `Somebody has just made a job ${name}.`, {
         path: job.root,
         hint: 'Try again, or name another with --job.',
       });
     }
-    if (archived !== undefined) moveLateDrops(new JobLayout(archived), job);
-    syncFolder(layout.jobs);
     recordEvents(layout, [{ job: name, event: 'submitted', to: 'pending', reason: `${files.tasks.size} tasks` }]);
-    return { job: name, tasks: files.tasks.size, archived };
+    return { job: name, tasks: files.tasks.size, archived: former?.to };
   } finally {
     removeTree(building.root);
   }
 }
 
-/** What was dropped between the look and the archiving was meant for the job of this name, which is the new one now. */
-function moveLateDrops(old: JobLayout, job: JobLayout): void {
-  for (const id of idsIn(old.folder('pending'))) moveNoReplace(old.task('pending', id), job.task('pending', id));
+/** Building took a while: what has started since would be ended, so nothing more may start while we look again. */
+function closeFinished(job: JobLayout, name: string): void {
+  closeJob(job);
+  try {
+    refuseIfUnfinished(job, name);
+  } catch (error) {
+    createFolder(job.folder('running'));
+    throw error;
+  }
+}
+
+/** Once the new job is on the disk: what was dropped too late for the old one was meant for it. */
+function archive(layout: Layout, former: Archiving): void {
+  finishArchiving(layout, former, moveNoReplace);
+  recordEvents(layout, [{ job: former.job, event: 'archived', reason: `its name was needed again: ${former.to}` }]);
 }
 
 function build(job: JobLayout, { settings, tasks, succeeded = new Map() }: JobFiles): void {
@@ -87,20 +102,4 @@ function refuseIfUnfinished(job: JobLayout, name: string): void {
     path: job.root,
     hint: `Wait for it (spoold wait ${name}), cancel it (spoold cancel ${name}), or give this one another name with --job.`,
   });
-}
-
-function archiveIfThere(layout: Layout, job: JobLayout, name: string): string | undefined {
-  if (!isThere(job.root)) return undefined;
-  refuseIfUnfinished(job, name); // building took a while, and what has started since would be ended
-  ensureFolderDurably(layout.archive);
-  const time = new Date(wallClock()).toISOString().replaceAll(/[-:]/g, '').replace(/\.\d+/, '');
-  for (let n = 1; ; n++) {
-    const target = join(layout.archive, `${name}.${time}${n === 1 ? '' : `.${n}`}`);
-    const moved = moveNoReplace(job.root, target);
-    if (moved === 'exists') continue;
-    if (moved === 'missing') return undefined;
-    syncFolder(layout.archive);
-    recordEvents(layout, [{ job: name, event: 'archived', reason: `its name was needed again: ${target}` }]);
-    return target;
-  }
 }

@@ -3,12 +3,12 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { SpooldError, unless } from '../errors.ts';
-import { namesIn } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { JobLayout, type Layout } from '../protocol/layout.ts';
 import type { Address } from '../protocol/names.ts';
 import { UNSUCCESSFUL } from '../protocol/states.ts';
 import type { AttemptResult } from '../protocol/result.ts';
+import { formerJobs } from '../store/archive.ts';
 import { claimedAttempt, lastResult } from '../store/runs.ts';
 import { jobNames, type JobState, jobStateOf, readParallel, stateOf, summarise } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
@@ -186,9 +186,8 @@ class WholeJob implements Target {
 
   /** A job is its folder's inode, not its name: once ended, it may be archived while we look. */
   private archived(): JobLayout | undefined {
-    const names = namesIn(this.layout.archive).filter((name) => name.startsWith(`${this.name}.`));
-    const name = names.find((one) => inodeOf(join(this.layout.archive, one)) === this.inode);
-    return name === undefined ? undefined : new JobLayout(join(this.layout.archive, name));
+    const path = formerJobs(this.layout, this.name).find((former) => inodeOf(former) === this.inode);
+    return path === undefined ? undefined : new JobLayout(path);
   }
 }
 

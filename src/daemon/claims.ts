@@ -218,11 +218,14 @@ function factsTold(world: World, attempt: Attempt, told: Told): AttemptFacts & {
   };
 }
 
-/** Its last word has survived a power cut, and of what it queued perhaps not all: then the word says too much. */
+/**
+ * Its last word has survived a power cut, and of what it queued perhaps not all: then the word says too much. What was taken
+ * from its drop folder left that before the runner removed it, so a missing folder shows that the cut took nothing.
+ */
 function mayLackChildren({ run }: Attempt, { runner, lastWord }: PidFile): boolean {
   if (runner === undefined || lastWord === undefined || isOfThisBoot(runner)) return false;
   const { pending, closed, children } = run.layout;
-  return isThere(children) || isThere(closed) || namesIn(pending).length > 0;
+  return [pending, closed, children].some(isThere);
 }
 
 /**

@@ -193,7 +193,21 @@ export function relocate(world: World, job: Job, id: string, seenIn?: State): vo
   job.missing.delete(id);
   if (others.length > 0) setAsideCopies(world, job, id, state, others);
   if (state === 'running') return returnUnclaimed(world, job, id);
+  if (world.lock.afterReboot && !job.loaded && isCauseCutShort(job, id, state))
+    return judgeAfresh(world, job, id, state);
   settleByHand(world, job, id, state);
+}
+
+/** A power cut took the text of its cause: nobody would know when it is to come back. */
+function isCauseCutShort(job: Job, id: string, state: State): boolean {
+  const mayHave = state === 'skipped' || state === 'cancelled';
+  return mayHave && isThere(job.layout.reason(id, state)) && causeOf(job, id, state) === undefined;
+}
+
+function judgeAfresh(world: World, job: Job, id: string, state: State): void {
+  if (moveIfFree(job.layout.task(state, id), job.layout.task('pending', id)) !== 'moved') return;
+  for (const folder of WITH_CAUSES) if (state === folder) remove(job.layout.reason(id, folder));
+  relocate(world, job, id);
 }
 
 const WITH_CAUSES = ['skipped', 'cancelled'] as const;

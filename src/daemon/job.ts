@@ -104,6 +104,8 @@ export class Job implements Candidate {
   free = 0;
   /** The daemon found it at its start. */
   wasThere = false;
+  /** It had no running/ at the last look: it is being archived, or that was cut short. */
+  isClosed = false;
   /** Its folders are all read once; until then, only tasks without dependencies start. */
   loaded = false;
   /** job.json, `paused` or `parallel` may have changed, or a folder of states was made. */

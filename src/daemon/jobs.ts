@@ -1,10 +1,11 @@
 // Which jobs there are. A job is its folder's inode, not its name: one that was removed and made again is another.
-import { statSync } from 'node:fs';
+import { lstatSync, statSync } from 'node:fs';
 import { errnoOf, unless } from '../errors.ts';
-import { createFolder, namesIn, sweepUnfinished } from '../host/atomic.ts';
+import { createFolder, moveIfFree, namesIn, sweepUnfinished } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { isName, nameProblem } from '../protocol/names.ts';
 import { STATES } from '../protocol/states.ts';
+import { archivingsIn, finishArchiving } from '../store/archive.ts';
 import { readClaims } from './claims.ts';
 import { addStray } from './endings.ts';
 import { Job } from './job.ts';
@@ -12,6 +13,7 @@ import type { World } from './world.ts';
 
 /** Takes up jobs that are new, and forgets those that are gone; past `deadline` (monotonic ms) the rest is left for the next turn. */
 export function findJobs(world: World, deadline = Number.POSITIVE_INFINITY): void {
+  finishArchivings(world);
   const names = namesIn(world.layout.jobs).filter((name) => !name.startsWith('.'));
   const present = new Set(names);
   for (const job of world.jobs.values()) if (!present.has(job.name)) forgetJob(world, job);
@@ -24,6 +26,18 @@ export function findJobs(world: World, deadline = Number.POSITIVE_INFINITY): voi
     takeUp(world, name);
   }
 }
+
+/** What a killed `submit` has left half way; at start there is no living one to be waited for. */
+function finishArchivings({ layout, recovering }: World): void {
+  for (const one of archivingsIn(layout)) {
+    const since = lstatSync(one.from, { throwIfNoEntry: false })?.ctimeMs;
+    if (recovering || (since !== undefined && wallClock() - since > ARCHIVED_WITHIN_MS))
+      finishArchiving(layout, one, moveIfFree);
+  }
+}
+
+/** A living `submit` takes so long at most from taking a job out of sight to the end. */
+const ARCHIVED_WITHIN_MS = 10_000;
 
 /** A job whose folder cannot be written to, or goes while we look, is looked at again; the others go on. */
 function takeUp(world: World, name: string): void {

@@ -28,7 +28,10 @@ export function start(world: World, job: Job, id: string, holdings: Holdings): v
   const run = createRun(job.layout, id, 1);
   let spec: TaskSpec | undefined;
   try {
-    if (!claimTask(job.layout, id, run.attempt)) return discardRun(run.layout);
+    if (!claimTask(job.layout, id, run.attempt)) {
+      job.graph.delay(id, wallClock() + EARLIER_AGAIN_MS);
+      return discardRun(run.layout);
+    }
     spec = takeTask(world, job, id, run);
   } catch (error) {
     letGo(job, id, run);

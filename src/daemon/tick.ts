@@ -2,7 +2,7 @@
 // between; what takes long stops at a deadline and goes on in the next turn.
 import { statfsSync } from 'node:fs';
 import { errnoOf, unless } from '../errors.ts';
-import { isThere, replaceWhole } from '../host/atomic.ts';
+import { createFolder, isThere, replaceWhole } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { plan } from '../scheduler/plan.ts';
 import { readParallel, summarise } from '../store/snapshot.ts';
@@ -83,6 +83,7 @@ function lookAround(world: World): void {
       if (job.graph.judgeUnheard()) job.stir();
       if (isAtRest(world, job) && isUntouched(job)) return;
       if (!job.stillThere()) return forgetJob(world, job);
+      openAgain(job);
       job.forgetEchoes();
       noticeChanges(job);
       readClaims(world, job);
@@ -91,6 +92,13 @@ function lookAround(world: World): void {
       writeSummary(world, job);
     });
   }
+}
+
+/** Without running/ nothing starts; who removes it to archive the job takes less time than there is between two looks. */
+function openAgain(job: Job): void {
+  const isClosed = !isThere(job.layout.folder('running'));
+  if (isClosed && job.isClosed) createFolder(job.layout.folder('running'));
+  job.isClosed = isClosed && !job.isClosed;
 }
 
 /** Nothing of it runs, or is due. */

@@ -62,7 +62,8 @@ runner() {
     ! kill -0 "-$command" || end_group
     [ -z "$status" ] || [ ! -f pid ] || printf 'exited %s %s .\n' "$status" "$ticks" >>pid || insist
   fi
-  printf 'done %s\n' "$1"
+  # If no daemon hears of it, none closes the drop folder: empty, it would look after a power cut as if the cut had emptied it.
+  printf 'done %s\n' "$1" || command -p rmdir pending
   exit 0
 }
 

@@ -48,9 +48,9 @@ export function discardRun(run: RunLayout): void {
   removeEmptyFolder(run.root);
 }
 
-/** Claims a task for an attempt. False if another claim stands. */
+/** Claims a task for an attempt. False if another claim stands, or the job is being archived and has no running/ any more. */
 export function claimTask(job: JobLayout, id: string, attempt: number): boolean {
-  return claimLink(join('..', 'runs', runName(id, attempt)), job.claim(id));
+  return unless('ENOENT', () => claimLink(join('..', 'runs', runName(id, attempt)), job.claim(id))) ?? false;
 }
 
 /** Ends a claim. */

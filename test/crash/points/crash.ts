@@ -2,7 +2,8 @@
 // again and judges what became of it. Ends non-zero if anything contradicts, and says how to repeat that very crash.
 import { parseArgs } from 'node:util';
 import { generator } from '../../helpers/random.ts';
-import { cutPower, record } from './power.ts';
+import { cutImages, whyNoImages } from './image.ts';
+import { cutPower, record, recoverKept } from './power.ts';
 import { crash, type CrashPlan, MODES, type Mode, type Outcome, whyNoStrace } from './run.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 import type { LauncherKind } from './trace.ts';
@@ -12,21 +13,30 @@ const USAGE = `npm run crash -- [options]
   --mode MODE       only this one (may be repeated): ${MODES.join(', ')}
   --point N[,M]     only the crash at change N, and at change M of what follows
   --call NAME:N     only the death of a launcher or runner at its Nth call of NAME
-  --pairs           every crash during the recovery from every crash too (short scenarios, or the one named)
+  --single          no crashes of the recovery; without it, all of them in short scenarios
+  --pairs           and in the others
   --power           only power cuts
   --states N        so many states of each scenario, a sample if there are more (1000)
   --seed N          of that sample (1)
-  --launcher KIND   native, bash or posix
+  --images N        power cuts of a mounted ext4 image, as root, where no scenario or mode is named (5)
+  --launcher KIND   native, bash or posix; without it, native, and the other two in short scenarios
+  --cut FILE        only the state after a power cut that is kept there
   --jobs N          so many at one time (2)
   --verbose         tell of each`;
 
 interface Count {
-  runs: number;
+  /** Crashes of one daemon, command line, launcher or runner. */
   crashes: number;
-  violations: number;
-  /** Of power cuts. */
+  /** Crashes of a recovery: all that there are, and those that left a state which no other one had. */
+  pairs: number;
+  distinct: number;
+  /** After power cuts: as the model has them, and of a mounted image. */
   states: number;
+  images: number;
+  violations: number;
 }
+
+const none = (): Count => ({ crashes: 0, pairs: 0, distinct: 0, states: 0, images: 0, violations: 0 });
 
 const { values: given } = parseArgs({
   options: {
@@ -34,10 +44,13 @@ const { values: given } = parseArgs({
     mode: { type: 'string', multiple: true },
     point: { type: 'string' },
     call: { type: 'string' },
+    single: { type: 'boolean', default: false },
     pairs: { type: 'boolean', default: false },
+    cut: { type: 'string' },
     power: { type: 'boolean', default: false },
     states: { type: 'string', default: '1000' },
     seed: { type: 'string', default: '1' },
+    images: { type: 'string' },
     launcher: { type: 'string' },
     jobs: { type: 'string', default: '2' },
     verbose: { type: 'boolean', default: false },
@@ -62,51 +75,106 @@ async function main(): Promise<number> {
     process.stderr.write(`there is no ${strange.join(', ')}\n${USAGE}\n`);
     return 2;
   }
+  if (given.cut !== undefined) return await repeatCut(given.cut);
   const noStrace = await whyNoStrace();
-  const total: Count = { runs: 0, crashes: 0, violations: 0, states: 0 };
+  const total = none();
+  const since = performance.now();
   for (const scenario of scenarios) {
     for (const mode of given.power ? [] : modes) {
-      if (byRunner(mode) && (noStrace !== undefined || !scenario.runner)) continue;
-      if (mode === 'client' && !scenario.client) continue;
-      await every(scenario, mode, total);
+      if (!has(scenario, mode) || (byRunner(mode) && noStrace !== undefined)) continue;
+      for (const launcher of launchersFor(scenario, mode)) await every(scenario, mode, launcher, total);
     }
     if (scenario.power && (given.power || given.mode === undefined)) await powerCuts(scenario, total);
   }
+  const images = Number(given.images ?? (given.scenario === undefined && given.mode === undefined ? 5 : 0));
+  if (images > 0) await realPowerCuts(images, total);
   if (noStrace !== undefined && modes.some(byRunner)) say(`launcher and runners were left out: ${noStrace}`);
-  say(
-    `in all: ${scenarios.length} scenarios, ${total.crashes} crashes in ${total.runs} runs, ${total.states} states after power cuts, ${total.violations} violations`,
-  );
+  say(`in all: ${scenarios.length} scenarios, ${inWords(total, since)}`);
   return total.violations === 0 ? 0 : 1;
+}
+
+/** Those of its counts that are not 0, and how long it took. */
+function inWords({ crashes, pairs, distinct, states, images, violations }: Count, since: number): string {
+  const minutes = ((performance.now() - since) / 60_000).toFixed(1);
+  const words = [
+    [crashes, `${crashes} crash points`],
+    [pairs, `${pairs} pairs (${distinct} run, the others leave a state that was recovered from before)`],
+    [states, `${states} states after power cuts`],
+    [images, `${images} power cuts of a mounted ext4`],
+  ] as const;
+  return [...words.flatMap(([n, text]) => (n > 0 ? [text] : [])), `${violations} violations`, `${minutes} min`].join(
+    ', ',
+  );
+}
+
+function has(scenario: Scenario, mode: Mode): boolean {
+  if (mode === 'client') return scenario.client === true;
+  if (mode === 'rival') return scenario.rival === true;
+  return !byRunner(mode) || scenario.runner === true;
 }
 
 function byRunner(mode: Mode): boolean {
   return mode === 'runner' || mode === 'all at runner';
 }
 
-async function every(scenario: Scenario, mode: Mode, total: Count): Promise<void> {
-  const count: Count = { runs: 0, crashes: 0, violations: 0, states: 0 };
+function launchersFor(scenario: Scenario, mode: Mode): (LauncherKind | undefined)[] {
+  if (given.launcher !== undefined) return [given.launcher as LauncherKind];
+  return byRunner(mode) && scenario.short === true ? ['native', 'bash', 'posix'] : [undefined];
+}
+
+async function every(scenario: Scenario, mode: Mode, launcher: LauncherKind | undefined, total: Count): Promise<void> {
+  const count = none();
   const since = performance.now();
-  const base: CrashPlan = { scenario, mode, ...(given.launcher && { launcher: given.launcher as LauncherKind }) };
+  const base: CrashPlan = { scenario, mode, ...(launcher && { launcher }) };
   const attempt = async (plan: Partial<CrashPlan>): Promise<Outcome> => {
     const outcome = await crash({ ...base, ...plan });
+    if (plan.points?.length !== 2) count.crashes += outcome.crashes;
+    else if (outcome.crashes === 2) count.distinct += 1;
     report({ ...base, ...plan }, outcome, count);
     return outcome;
   };
   if (given.point !== undefined || given.call !== undefined) await attempt(asked());
-  else {
-    const whole = await attempt({});
-    if (byRunner(mode)) {
-      const calls = Object.entries(whole.calls).flatMap(([syscall, most]) =>
-        Array.from({ length: most }, (_, i) => ({ syscall, when: i + 1 })),
-      );
-      await pool(calls, (call) => attempt({ call }).then(() => undefined));
-    } else await everyPoint(mode, whole, scenario.short === true || given.scenario !== undefined, attempt);
-  }
-  const seconds = ((performance.now() - since) / 1000).toFixed(0);
-  say(
-    `${scenario.name}, ${mode}: ${count.crashes} crashes in ${count.runs} runs, ${count.violations} violations, ${seconds} s`,
+  else if (byRunner(mode)) await everyCall(await attempt({}), attempt);
+  else count.pairs = await everyPoint(scenario, mode, attempt);
+  const name = launcher === undefined ? mode : `${mode} (${launcher})`;
+  say(`${scenario.name}, ${name}: ${inWords(count, since)}`);
+  for (const key of Object.keys(total) as (keyof Count)[]) total[key] += count[key];
+}
+
+type Attempt = (plan: Partial<CrashPlan>) => Promise<Outcome>;
+
+async function everyCall({ calls }: Outcome, attempt: Attempt): Promise<void> {
+  const all = Object.entries(calls).flatMap(([syscall, most]) =>
+    Array.from({ length: most }, (_, i) => ({ syscall, when: i + 1 })),
   );
-  for (const key of ['runs', 'crashes', 'violations'] as const) total[key] += count[key];
+  await pool(all, (call) => attempt({ call }).then(() => undefined));
+}
+
+/**
+ * Change after change until the scenario is over before it comes to the next; then each change of each recovery, where that
+ * leaves a state from which none was made yet. Gives the number of those pairs, whether they were made or not.
+ */
+async function everyPoint(scenario: Scenario, mode: Mode, attempt: Attempt): Promise<number> {
+  const withPairs = mode === 'daemon' || mode === 'all';
+  const tellStates = withPairs && !given.single && (scenario.short === true || given.pairs);
+  const whole = await attempt({ tellStates });
+  const most = withPairs ? Math.max(...whole.changes) : whole.commandChanges.reduce((sum, n) => sum + n, 0);
+  // Until something is handed over, nothing runs that could end with the daemon.
+  const first = mode === 'all' ? whole.handedOverAt : 1;
+  const known = new Set(whole.states);
+  const pairs: { points: number[]; state: string }[] = [];
+  await pool(range(first, most), async (point) => {
+    const { statesAfter } = await attempt({ points: [point], tellStates });
+    if (!tellStates) return;
+    pairs.push(...statesAfter.map((state, index) => ({ points: [point, index + 1], state })));
+  });
+  const isNew = ({ state }: { state: string }) => !known.has(state) && known.add(state);
+  await pool(pairs.filter(isNew), ({ points }) => attempt({ points }).then(() => undefined));
+  return pairs.length;
+}
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => from + i);
 }
 
 async function powerCuts(scenario: Scenario, total: Count): Promise<void> {
@@ -114,30 +182,15 @@ async function powerCuts(scenario: Scenario, total: Count): Promise<void> {
   const recorded = await record(scenario);
   const random = generator(Number(given.seed));
   const { states, isWhole, violations } = await cutPower(scenario, recorded, { most: Number(given.states), random });
-  for (const text of violations.slice(0, 5)) say(`VIOLATION after a power cut\n  ${text.replaceAll('\n', '\n  ')}`);
+  for (const { text, file } of violations.slice(0, 5))
+    say(
+      `VIOLATION after a power cut in ${scenario.name}\n  ${text.replaceAll('\n', '\n  ')}\n  again: npm run crash -- --cut ${file}`,
+    );
   const seconds = ((performance.now() - since) / 1000).toFixed(0);
   const which = isWhole ? 'all' : `a sample (seed ${given.seed}) of`;
   say(`${scenario.name}, power cut: ${which} ${states} states, ${violations.length} violations, ${seconds} s`);
   total.states += states;
   total.violations += violations.length;
-}
-
-/** Change after change until the scenario is over before it comes to the next; with pairs, each change of what recovers from it. */
-async function everyPoint(
-  mode: Mode,
-  whole: Outcome,
-  mayPair: boolean,
-  attempt: (plan: Partial<CrashPlan>) => Promise<Outcome>,
-): Promise<void> {
-  const most = mode === 'client' ? whole.commandChanges.reduce((sum, n) => sum + n, 0) : Math.max(...whole.changes);
-  const points = Array.from({ length: most }, (_, i) => i + 1);
-  const pairs: [number, number][] = [];
-  await pool(points, async (point) => {
-    const outcome = await attempt({ points: [point] });
-    const recovery = outcome.changesAfter;
-    if (given.pairs && mayPair && mode !== 'client') for (let m = 1; m <= recovery; m++) pairs.push([point, m]);
-  });
-  await pool(pairs, (pair) => attempt({ points: pair }).then(() => undefined));
 }
 
 async function pool<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
@@ -146,6 +199,23 @@ async function pool<T>(items: readonly T[], work: (item: T) => Promise<void>): P
     for (let item = items[next++]; item !== undefined; item = items[next++]) await work(item);
   };
   await Promise.all(Array.from({ length: Math.max(1, Number(given.jobs)) }, worker));
+}
+
+async function realPowerCuts(count: number, total: Count): Promise<void> {
+  const why = whyNoImages();
+  if (why !== undefined) return say(`power cuts of a mounted image were left out: ${why}`);
+  const violations = await cutImages(count, generator(Number(given.seed)));
+  for (const text of violations) say(`VIOLATION after a power cut of a mounted image\n  ${text}`);
+  say(`ext4, mounted and copied: ${count} images, ${violations.length} violations`);
+  total.images += count;
+  total.violations += violations.length;
+}
+
+async function repeatCut(file: string): Promise<number> {
+  const violations = await recoverKept(file);
+  for (const { text } of violations) say(`VIOLATION after a power cut\n  ${text.replaceAll('\n', '\n  ')}`);
+  if (violations.length === 0) say('recovered from without a violation');
+  return violations.length === 0 ? 0 : 1;
 }
 
 function asked(): Partial<CrashPlan> {
@@ -157,8 +227,6 @@ function asked(): Partial<CrashPlan> {
 }
 
 function report(plan: CrashPlan, outcome: Outcome, count: Count): void {
-  count.runs += 1;
-  count.crashes += outcome.crashes;
   const where =
     plan.call === undefined
       ? `--point ${plan.points?.join(',') ?? 0}`
@@ -167,7 +235,7 @@ function report(plan: CrashPlan, outcome: Outcome, count: Count): void {
     say(`  ${plan.scenario.name} ${plan.mode} ${where}: ${outcome.violations.length === 0 ? 'ok' : 'WRONG'}`);
   if (outcome.violations.length === 0) return;
   count.violations += 1;
-  const launcher = given.launcher === undefined ? '' : ` --launcher ${given.launcher}`;
+  const launcher = plan.launcher === undefined ? '' : ` --launcher ${plan.launcher}`;
   say(
     [
       `VIOLATION in ${plan.scenario.name}, ${plan.mode}, ${where}`,

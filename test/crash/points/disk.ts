@@ -42,8 +42,9 @@ export type Entry = { kind: 'folder' } | { kind: 'link'; target: string } | { ki
 export type Image = Map<string, Entry>;
 
 export interface Cut {
-  /** So many steps had been made. */
+  /** So many steps had been made, and this was the last. */
   step: number;
+  last: Op | undefined;
   image: Image;
   /** What had happened that no disk of ours holds: hand-overs, ends, acknowledgements. */
   before: readonly Op[];
@@ -254,7 +255,7 @@ export class Recording {
       if (!choices.has(node)) choices.set(node, Math.floor(random() * options));
       return choices.get(node) as number;
     };
-    return { step, image: this.image(there, data, doneData, choose), before };
+    return { step, last: this.steps[step - 1]?.op, image: this.image(there, data, doneData, choose), before };
   }
 
   /** Every state that a cut after `step` steps can leave, as long as `most` are not passed: then undefined. */
@@ -284,7 +285,7 @@ export class Recording {
           if (digit === undefined) digits.push((digit = { node, at: 0, options }));
           return digit.at;
         };
-        cuts.push({ step, image: this.image(there, data, doneData, choose), before });
+        cuts.push({ step, last: this.steps[step - 1]?.op, image: this.image(there, data, doneData, choose), before });
         if (cuts.length > most) return undefined;
         more = false;
         for (const digit of digits) {
@@ -357,15 +358,14 @@ export class Recording {
     const add = (bytes: Buffer): void => {
       if (!options.some((one) => one.equals(bytes))) options.push(bytes);
     };
+    const whole = after(writes.length).length;
     for (let count = certain; count < writes.length; count++) {
-      add(after(count));
+      const some = after(count);
       const next = writes[count] as (typeof writes)[number];
-      if (!next.truncates) add(Buffer.concat([after(count), next.data.subarray(0, next.data.length >> 1)]));
+      add(some);
+      if (!next.truncates) add(Buffer.concat([some, next.data.subarray(0, next.data.length >> 1)]));
+      add(Buffer.concat([some, Buffer.alloc(Math.max(0, whole - some.length))]));
     }
-    if (certain < writes.length)
-      add(
-        Buffer.concat([after(certain), Buffer.alloc(Math.max(0, after(writes.length).length - after(certain).length))]),
-      );
     return options[choose(node, options.length)] as Buffer;
   }
 }

@@ -2,7 +2,7 @@
 // what ran; the folders say what became of it.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Folder, Place } from '../../helpers/place.ts';
+import type { Folder, JobHands, Place } from '../../helpers/place.ts';
 import type { Scenario } from './scenarios.ts';
 import { isUnfinished, treeOf } from './tree.ts';
 
@@ -13,14 +13,15 @@ export function accountOf(path: string): string[] {
   return readFileSync(path, 'utf8').split('\n').filter(Boolean);
 }
 
-/** `job/task` → the folders that hold it. */
+/** `job/task` → the folders that hold it, in its job or in one of its name in archive/. */
 export function tasksIn(root: string): Map<string, Folder[]> {
   const found = new Map<string, Folder[]>();
-  const jobs = join(root, 'jobs');
-  for (const job of existsSync(jobs) ? readdirSync(jobs) : []) {
-    if (job.startsWith('.')) continue;
+  const jobs = namesIn(join(root, 'jobs')).filter((job) => !job.startsWith('.'));
+  const archived = namesIn(join(root, 'archive'));
+  for (const path of [...jobs.map((name) => `jobs/${name}`), ...archived.map((name) => `archive/${name}`)]) {
+    const job = path.replace(/^\w+\//, '').replace(/\.\d{8}T\d{6}Z(\.\d+)?$/, '');
     for (const folder of FOLDERS) {
-      for (const name of namesIn(join(jobs, job, folder))) {
+      for (const name of namesIn(join(root, path, folder))) {
         if (!name.endsWith('.json') || name.startsWith('.')) continue;
         const address = `${job}/${name.slice(0, -'.json'.length)}`;
         found.set(address, [...(found.get(address) ?? []), folder]);
@@ -28,6 +29,13 @@ export function tasksIn(root: string): Map<string, Folder[]> {
     }
   }
   return found;
+}
+
+/** The job that has the task, or one of its name in archive/ that has. */
+export function homeOf(place: Place, job: string, id: string): JobHands {
+  const archived = namesIn(place.at('archive')).filter((name) => name.startsWith(`${job}.2`));
+  const all = [place.job(job), ...archived.map((name) => place.job(join('..', 'archive', name)))];
+  return all.find((hands) => hands.folderOf(id) !== undefined) ?? place.job(job);
 }
 
 function namesIn(folder: string): string[] {
@@ -63,7 +71,7 @@ export function judge(place: Place, scenario: Scenario, account: string, exact: 
       scenario.runner !== true || exact ? folders[0] !== folder : folders[0] === 'rejected' || folders[0] === 'skipped'
     )
       wrong.push(`${address} is in ${folders[0]}, and ought to be in ${folder}`);
-    if (place.job(job).isClaimed(id)) wrong.push(`${address} is still claimed`);
+    if (homeOf(place, job, id).isClaimed(id)) wrong.push(`${address} is still claimed`);
     wrong.push(...judgeAttempts(place, job, id, lines, { times, exact, folder: folders[0] }));
   }
   if (exact && place.log.includes('"level":"error"')) {
@@ -74,7 +82,7 @@ export function judge(place: Place, scenario: Scenario, account: string, exact: 
 }
 
 interface Expected {
-  times: number;
+  times: number | 'again';
   exact: boolean;
   folder: Folder | undefined;
 }
@@ -91,10 +99,11 @@ function judgeAttempts(
     lines.filter((line) => line.startsWith(`${word} ${id} `)).map((line) => Number(line.split(' ')[2]));
   const begun = numbers('begin');
   const ended = new Set(numbers('end'));
-  if (exact && begun.length !== times) wrong.push(`${job}/${id} was run ${begun.length} times, and not ${times}`);
+  if (exact && times !== 'again' && begun.length !== times)
+    wrong.push(`${job}/${id} was run ${begun.length} times, and not ${times}`);
   const succeeded: number[] = [];
   for (const n of begun) {
-    const text = readResult(place.job(job).path('runs', `${id}.${n}`, 'result.json'));
+    const text = readResult(homeOf(place, job, id).path('runs', `${id}.${n}`, 'result.json'));
     if (text === undefined) wrong.push(`${job}/${id}.${n} was run and has no result`);
     else if (exact && text.reason === 'lost') wrong.push(`${job}/${id}.${n} is called lost`);
     if (text?.outcome === 'succeeded') succeeded.push(n);

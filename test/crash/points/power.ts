@@ -1,14 +1,15 @@
 // Power cuts: a scenario is recorded once, every state that a cut can leave (or a sample of them) is laid out as a job of
 // its own in a new state directory, of another boot, and a real daemon recovers them all. Then each is judged by what was
 // promised: what was acknowledged is there, the rest has ended or is called lost; never wrong, never silent.
-import { linkSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type Folder, isThere, Place } from '../../helpers/place.ts';
+import { type Folder, isThere, Place, readText } from '../../helpers/place.ts';
 import { waitUntil } from '../../helpers/wait-until.ts';
 import { type Cut, type Entry, type Image, Recording } from './disk.ts';
 import { accountOf, tasksIn } from './judge.ts';
 import { CrashRun, type Recorded } from './run.ts';
-import type { Scenario } from './scenarios.ts';
+import { type Scenario, SCENARIOS } from './scenarios.ts';
 import { describeOp, type Op } from './trace.ts';
 
 const OWN_BOOT = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
@@ -21,7 +22,13 @@ export interface PowerOutcome {
   states: number;
   /** All there are, or a sample. */
   isWhole: boolean;
-  violations: string[];
+  violations: Violation[];
+}
+
+export interface Violation {
+  text: string;
+  /** Where the state is kept, to be recovered from again. */
+  file: string;
 }
 
 export interface PowerOptions {
@@ -90,11 +97,35 @@ export async function cutPower(scenario: Scenario, recorded: Recorded, options: 
     : recorded.ops;
   const recording = new Recording(recorded.root, recorded.base, ops);
   const { cuts, isWhole } = statesOf(recording, options);
-  const violations: string[] = [];
+  const violations: Violation[] = [];
   for (let at = 0; at < cuts.length; at += AT_ONCE) {
-    violations.push(...(await recover(scenario, recorded, recording, cuts.slice(at, at + AT_ONCE))));
+    violations.push(...(await recover(scenario, recorded, cuts.slice(at, at + AT_ONCE))));
   }
   return { states: cuts.length, isWhole, violations };
+}
+
+/** Keeps a state with all that it is judged by. Gives the file. */
+function keep(scenario: Scenario, recorded: Recorded, cut: Cut): string {
+  const file = join(mkdtempSync(join(tmpdir(), 'spoold-cut-')), 'cut.json');
+  writeFileSync(file, JSON.stringify({ scenario: scenario.name, recorded: { ...recorded, ops: [] }, cut }, withMaps));
+  return file;
+}
+
+function withMaps(_: string, value: unknown): unknown {
+  return value instanceof Map ? { map: [...value] } : value;
+}
+
+function revived(_: string, value: { map?: [string, Entry][]; type?: string; data?: number[] } | null): unknown {
+  if (value?.map !== undefined) return new Map(value.map);
+  return value?.type === 'Buffer' ? Buffer.from(value.data ?? []) : value;
+}
+
+/** Recovers from a state that was kept. */
+export function recoverKept(file: string): Promise<Violation[]> {
+  const kept = JSON.parse(readFileSync(file, 'utf8'), revived) as { scenario: string; recorded: Recorded; cut: Cut };
+  const scenario = SCENARIOS.find(({ name }) => name === kept.scenario);
+  if (scenario === undefined) throw new Error(`${file}: there is no scenario ${kept.scenario}`);
+  return recover(scenario, kept.recorded, [kept.cut]);
 }
 
 /** All states, each once; a sample of them where there are too many. */
@@ -135,14 +166,12 @@ interface Laid {
   before: string[];
 }
 
-async function recover(
-  scenario: Scenario,
-  recorded: Recorded,
-  recording: Recording,
-  cuts: readonly Cut[],
-): Promise<string[]> {
+async function recover(scenario: Scenario, recorded: Recorded, cuts: readonly Cut[]): Promise<Violation[]> {
   const place = new Place({ config: 'max_parallel: 8\npoll_interval: 1\n' });
-  const violations: string[] = [];
+  const violations: Violation[] = [];
+  const wrongWithAll = (error: unknown): void => {
+    violations.push({ text: (error as Error).message, file: keep(scenario, recorded, cuts[0] as Cut) });
+  };
   try {
     const served = textOf(recorded.last.get('daemon.json')).replaceAll(OWN_BOOT, OTHER_BOOT);
     writeFileSync(place.at('VERSION'), textOf(recorded.last.get('VERSION')), { mode: 0o600 });
@@ -164,25 +193,23 @@ async function recover(
       () => unfinished().length === 0 && laid.every(({ name }) => place.job(name).names('running').length === 0),
       () => `${JSON.stringify(unfinished().slice(0, 10))}\n${place.log.slice(-2000)}`,
       PATIENCE,
-    ).catch((error: unknown) => violations.push((error as Error).message));
+    ).catch(wrongWithAll);
     await place.end();
     const tasks = tasksIn(place.dir);
     for (const one of laid) {
       const wrong = judge(scenario, place, tasks, one);
       if (wrong.length === 0) continue;
-      const step = recording.steps[one.cut.step - 1];
-      violations.push(
-        [
-          ...wrong,
-          `  cut after: ${describeOp(step?.op, recorded.root)}`,
-          ...one.before.map((line) => `  told before: ${line}`),
-          ...describeImage(one.cut.image),
-          ...nowOf(place, one.name),
-        ].join('\n'),
-      );
+      const text = [
+        ...wrong,
+        `  cut after: ${describeOp(one.cut.last, recorded.root)}`,
+        ...one.before.map((line) => `  told before: ${line}`),
+        ...describeImage(one.cut.image),
+        ...nowOf(place, one.name),
+      ].join('\n');
+      violations.push({ text, file: keep(scenario, recorded, one.cut) });
     }
   } finally {
-    await place.close().catch((error: unknown) => violations.push((error as Error).message));
+    await place.close().catch(wrongWithAll);
   }
   return violations;
 }
@@ -259,7 +286,7 @@ function judge(
     const begun = lines.filter((line) => line.startsWith(`begin ${id} `));
     const isChild = scenario.children?.includes(id) ?? false;
     if (folders.length > 1) wrong.push(`${id} is in ${folders.join(' and ')}`);
-    if (folders.length === 0 && isSubmitted) wrong.push(`${id} is in no folder`);
+    if (folders.length === 0 && isSubmitted && !isChild) wrong.push(`${id} is in no folder`);
     if (folders[0] === 'rejected' && isSubmitted && !isChild) wrong.push(`${id} is rejected: ${job.rejection(id)}`);
     if (folders[0] === 'succeeded' && begun.length > 0 && !lines.some((line) => line.startsWith(`end ${id} `)))
       wrong.push(`${id} succeeded and never came to its end`);
@@ -268,6 +295,10 @@ function judge(
       folders[0] !== folder
     )
       wrong.push(`${id} was moved to ${folder}/ by a command that has said so, and is in ${folders[0]}`);
+    const mayHaveCause =
+      folders[0] === 'skipped' || (folders[0] === 'cancelled' && scenario.name === 'on_failure: stop');
+    if (mayHaveCause && readText(job.path(folders[0] ?? '', `${id}.reason.txt`))?.startsWith('cause: ') !== true)
+      wrong.push(`${id} is ${folders[0]}, and nothing says because of what`);
     const ended =
       FINAL.some((final) => had(final, id)) &&
       !had('pending', id) &&
@@ -287,14 +318,12 @@ function judge(
       if (left && !job.hasResult(id, Number(n))) wrong.push(`${id}.${n} had begun, and nothing tells of its end`);
     }
   }
-  // What a task drops without a sync is nobody's promise where nothing of it is left: then its family is what there is.
-  const traces = [...cut.image.keys()].some((path) =>
-    /^jobs\/j\/(pending\/c\d|runs\/p\.\d+\/(children|pending\.closed|pending\/))/.test(path),
-  );
-  const missing = (scenario.children ?? []).filter((id) => !tasks.has(`${name}/${id}`));
-  if (traces && missing.length > 0 && job.isIn('succeeded', 'p'))
+  // What a task drops without a sync may be gone; then it has not succeeded, or does it again.
+  const children = scenario.children ?? [];
+  const missing = children.filter((id) => !tasks.has(`${name}/${id}`));
+  if (missing.length > 0 && job.isIn('succeeded', 'p'))
     wrong.push(`p has succeeded, and nothing tells of its children ${missing.join(', ')}`);
-  if (traces && job.isIn('succeeded', 'merge') && (scenario.children ?? []).some((id) => !job.isIn('succeeded', id)))
+  if (job.isIn('succeeded', 'merge') && children.some((id) => !job.isIn('succeeded', id)))
     wrong.push('merge has succeeded before the family that it waits for');
   const env = [...cut.image].filter(([path]) => /^env\/[0-9a-f]{64}/.test(path));
   if (

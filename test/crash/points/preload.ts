@@ -7,6 +7,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
 import { getEnvironmentData, isMainThread, setEnvironmentData, threadId } from 'node:worker_threads';
 import type { Op, PreloadOptions } from './trace.ts';
+import { stateOf } from './tree.ts';
 
 const KEY = 'crash points';
 interface Shared {
@@ -58,14 +59,20 @@ function patch(options: PreloadOptions, counter: Int32Array): void {
   /** Before a change: its number, and the end if it is the one. */
   function point(op: Op): void {
     const n = Atomics.add(counter, 0, 1) + 1;
-    if (n === options.at) {
-      note({ ...op, n, crash: true });
-      if (options.freeze) return freeze();
-      if (options.all) endEverything(real, options.root);
-      process.kill(process.pid, 'SIGKILL');
-      for (;;); // a worker does not get further either
-    }
-    note({ ...op, n });
+    const state = options.account === undefined ? {} : { state: stateOf(options.root, options.account) };
+    note({ ...op, n, ...state, ...(n === options.at && { crash: true }) });
+    if (n !== options.at || mayGoOn()) return;
+    if (options.freeze) return freeze();
+    if (options.all) endEverything(real, options.root);
+    process.kill(process.pid, 'SIGKILL');
+    for (;;); // a worker does not get further either
+  }
+
+  /** Waits for the gate, if there is one: nothing is done meanwhile. */
+  function mayGoOn(): boolean {
+    if (options.gate === undefined) return false;
+    while (!real.existsSync(options.gate)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    return real.readFileSync(options.gate, 'utf8') === 'go on';
   }
 
   /** Until it is woken; then, by its clock, an hour has passed. */

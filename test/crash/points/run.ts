@@ -2,21 +2,24 @@
 // whatever comes after runs to the end. Then everything is judged, and a last daemon, two hours later by its clock, must
 // find nothing to do.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { readProcess, signalProcess } from '../../../src/host/identity.ts';
 import { Place, readText, speak } from '../../helpers/place.ts';
 import { waitUntil } from '../../helpers/wait-until.ts';
-import { accountOf, judge, leftBehind, tasksIn } from './judge.ts';
+import { accountOf, homeOf, judge, leftBehind, tasksIn } from './judge.ts';
 import type { Scenario } from './scenarios.ts';
 import { describeOp, type Op, type LauncherKind, type PreloadOptions, readTrace, type Sabotage } from './trace.ts';
 import { changesBetween, imageOf, treeOf } from './tree.ts';
 import type { Image } from './disk.ts';
 
-/** What dies: a daemon; it and all that runs at the same moment; a command line; a launcher or runner; all when one of these does. */
-export type Mode = 'daemon' | 'all' | 'client' | 'runner' | 'all at runner';
-export const MODES: readonly Mode[] = ['daemon', 'all', 'client', 'runner', 'all at runner'];
+/**
+ * What dies: a daemon; it and all that runs at the same moment; a command line; a launcher or runner; all when one of these
+ * does. `rival`: nothing; a command line is held up while another one does its work.
+ */
+export type Mode = 'daemon' | 'all' | 'client' | 'rival' | 'runner' | 'all at runner';
+export const MODES: readonly Mode[] = ['daemon', 'all', 'client', 'rival', 'runner', 'all at runner'];
 
 /** A call of the launcher or a runner, and which of its kind by the process that makes it. */
 export interface Call {
@@ -32,6 +35,8 @@ export interface CrashPlan {
   call?: Call;
   sabotage?: Sabotage;
   launcher?: LauncherKind;
+  /** Each change tells which state it found. */
+  tellStates?: boolean;
   /** Milliseconds after which nothing is expected any more. */
   patience?: number;
 }
@@ -43,8 +48,11 @@ export interface Outcome {
   changes: number[];
   /** How many changes each command line made. */
   commandChanges: number[];
-  /** How many were made by the daemon that came after the first crash. */
-  changesAfter: number;
+  /** Which state each change of the first daemon found, and of the one after the first crash (if that was asked for). */
+  states: string[];
+  statesAfter: string[];
+  /** The change of the first daemon from which on something else runs. */
+  handedOverAt: number;
   /** What the launcher and each runner called: how often at most a process called each. */
   calls: Record<string, number>;
   violations: string[];
@@ -100,6 +108,18 @@ export async function crash(plan: CrashPlan): Promise<Outcome> {
   return run.outcome();
 }
 
+interface Traced {
+  path: string;
+  by: 'daemon' | 'command' | 'last' | 'other';
+}
+
+export interface CommandOptions {
+  /** After a crash: true if it need not be given again. */
+  isDone?: () => boolean;
+  /** What somebody else does while it is held up. */
+  rival?: () => Promise<void>;
+}
+
 export class CrashRun {
   readonly place: Place;
   readonly account: string;
@@ -108,7 +128,7 @@ export class CrashRun {
   private readonly plan: CrashPlan;
   private readonly env: Record<string, string | undefined> = {};
   /** Whose trace is where, in the order of their starts. */
-  private readonly traces: { path: string; by: 'daemon' | 'command' | 'last' }[] = [];
+  private readonly traces: Traced[] = [];
   private crashes = 0;
   private pointsUsed = 0;
   private tracer: ChildProcess | undefined;
@@ -143,16 +163,16 @@ export class CrashRun {
       await this.until('every task has come to its end', () => this.isDone());
       await this.stop();
     }
-    this.violations.push(...judge(this.place, scenario, this.account, mode === 'daemon' || mode === 'client'));
+    this.violations.push(...judge(this.place, scenario, this.account, !byRunner && mode !== 'all'));
     await this.recoverAgain();
   }
 
-  /** Every task has ended, and no array is still being taken in: that goes on in the background. */
+  /** Every task has ended, and no array is still being taken in, no job archived: that goes on in the background. */
   isDone(): boolean {
-    if (leftBehind(this.place.dir).some((name) => name.includes('.bundle-'))) return false;
+    if (leftBehind(this.place.dir).some((name) => /\.(bundle|archived)-/.test(name))) return false;
     return Object.keys(this.plan.scenario.ends).every((address) => {
       const [job = '', id = ''] = address.split('/');
-      const hands = this.place.job(job);
+      const hands = homeOf(this.place, job, id);
       const folder = hands.folderOf(id);
       return folder !== undefined && folder !== 'pending' && folder !== 'running' && !hands.isClaimed(id);
     });
@@ -234,7 +254,7 @@ export class CrashRun {
     await this.until('it serves', () => this.serves());
   }
 
-  async askToStop(how: 'drain'): Promise<void> {
+  async askToStop(how: 'drain' | 'kill'): Promise<void> {
     await this.until('it serves', () => this.serves());
     writeFileSync(this.place.at('stop'), how);
     this.isStopping = true;
@@ -254,28 +274,59 @@ export class CrashRun {
     this.startNext();
   }
 
-  /** The command line, once more if it was made to crash. What it has acknowledged, it has. */
-  async command(verb: string, ...args: string[]): Promise<void> {
+  /** The command line, once more if it was made to crash before it was done. What it has acknowledged, it has. */
+  async command(words: string[], { isDone, rival }: CommandOptions = {}): Promise<void> {
     for (;;) {
-      this.preload('command', this.nextOfCommands());
-      const trace = this.traces.at(-1)?.path;
-      const said = await speak([verb, '--dir', this.place.dir, ...args], {
+      const [verb = '', ...args] = words;
+      const mayCrash = this.plan.scenario.rival !== true || rival !== undefined;
+      const gate = rival === undefined ? undefined : this.place.aside(`gate.${this.traces.length}`);
+      this.preload('command', { ...(mayCrash && this.nextOfCommands()), ...(gate !== undefined && { gate }) });
+      if (!mayCrash) (this.traces.at(-1) as Traced).by = 'other';
+      const { path: trace } = this.traces.at(-1) as Traced;
+      const saying = speak([verb, '--dir', this.place.dir, ...args], {
         cwd: this.place.root,
         env: { ...this.env, TEST_PLACE: this.place.root },
       });
+      if (gate !== undefined) await this.meanwhile(saying, trace, gate, rival);
+      const said = await saying;
       const crashed = this.lastCrash('command');
       if (crashed !== undefined && crashed.trace === trace) {
         this.noteCrash(crashed);
+        if (this.plan.mode !== 'rival') {
+          if (isDone?.()) return;
+          continue;
+        }
+      }
+      if (said.status === 0) return this.did({ op: 'acknowledged', path: words.join(' ') });
+      const text = `${said.out}${said.err}`;
+      if (rival !== undefined && this.crashes > 0 && /not finished|has just made/.test(text)) {
+        await this.until(
+          'the job may be archived',
+          () => this.place.job('j').names('running').length === 0 && this.place.job('j').ids('pending').length === 0,
+        );
         continue;
       }
-      if (said.status === 0) this.did({ op: 'acknowledged', path: `${verb} ${args.join(' ')}` });
       // Done by the one that crashed: so it is there, and is judged like all else.
-      const again =
-        this.crashes > 0 && /TASK_EXISTS|JOB_UNFINISHED|there already|nothing to/i.test(`${said.out}${said.err}`);
-      if (said.status !== 0 && !again)
-        this.violations.push(`${verb} ${args.join(' ')}: ${said.status} ${said.err}${said.out}`);
+      if (this.crashes === 0 || !/not finished|there already|nothing to/i.test(text))
+        this.violations.push(`${words.join(' ')}: ${said.status} ${text}`);
       return;
     }
+  }
+
+  /** While a command line is held up, another one does its work; then the first goes on, or ends there. */
+  private async meanwhile(
+    saying: Promise<unknown>,
+    trace: string,
+    gate: string,
+    rival: (() => Promise<void>) | undefined,
+  ): Promise<void> {
+    let isSaid = false;
+    void saying.then(() => (isSaid = true));
+    const isHeldUp = () => readTrace(trace).some((op) => op.crash);
+    await this.until('it is held up, or done', () => isSaid || isHeldUp());
+    if (isHeldUp()) await rival?.();
+    writeFileSync(`${gate}.new`, this.plan.mode === 'rival' ? 'go on' : 'end');
+    renameSync(`${gate}.new`, gate);
   }
 
   // Daemons
@@ -287,7 +338,8 @@ export class CrashRun {
 
   /** Changes are counted over all command lines of a scenario. */
   private nextOfCommands(): Partial<PreloadOptions> {
-    const point = this.plan.mode === 'client' && this.crashes === 0 ? this.plan.points?.[0] : undefined;
+    const { mode, points } = this.plan;
+    const point = (mode === 'client' || mode === 'rival') && this.crashes === 0 ? points?.[0] : undefined;
     const before = this.traces.reduce(
       (sum, { path, by }) => sum + (by === 'command' ? changesIn(readTrace(path)) : 0),
       0,
@@ -308,7 +360,7 @@ export class CrashRun {
     this.said = said;
   }
 
-  private preload(by: 'daemon' | 'command' | 'last', options: Partial<PreloadOptions>): void {
+  private preload(by: Traced['by'], options: Partial<PreloadOptions>): void {
     const trace = this.place.aside(`trace.${this.traces.length}`);
     this.traces.push({ path: trace, by });
     const { sabotage, launcher } = this.plan;
@@ -318,6 +370,7 @@ export class CrashRun {
       ...(sabotage !== undefined && { sabotage }),
       ...(launcher !== undefined && { launcher }),
       ...(this.isRecording && { record: true }),
+      ...(this.plan.tellStates && { account: this.account }),
       ...options,
     };
     this.env['CRASH_POINTS'] = JSON.stringify(all);
@@ -348,7 +401,7 @@ export class CrashRun {
   private readonly counted = new Set<string>();
 
   /** A crash that was not told of yet. */
-  private lastCrash(who: 'daemon' | 'command'): { trace: string; op: Op } | undefined {
+  private lastCrash(who: Traced['by']): { trace: string; op: Op } | undefined {
     for (const { path: trace, by } of this.traces) {
       if (by !== who || this.counted.has(trace)) continue;
       const op = readTrace(trace).find((entry) => entry.crash);
@@ -441,34 +494,43 @@ export class CrashRun {
     for (const { path, by } of this.traces) {
       const ops = readTrace(path);
       this.ops.push(...ops);
-      this.made.push({
-        by,
-        changes: changesIn(ops),
-        crashed: ops.some((op) => op.crash),
-      });
+      this.made.push({ by, ops, crashed: ops.some((op) => op.crash) });
     }
     await this.place.close().catch((error: unknown) => this.violations.push((error as Error).message));
   }
 
   private readonly ops: Op[] = [];
-  private readonly made: { by: string; changes: number; crashed: boolean }[] = [];
+  private readonly made: { by: string; ops: Op[]; crashed: boolean }[] = [];
 
   outcome(): Outcome {
     const { crashes, calls, violations, story, made } = this;
-    const by = (who: string) => made.filter((one) => one.by === who).map((one) => one.changes);
-    const first = made.findIndex((one) => one.crashed);
-    const after = first < 0 ? undefined : made.slice(first + 1).find((one) => one.by === 'daemon');
+    const by = (who: string) => made.filter((one) => one.by === who).map(({ ops }) => changesIn(ops));
+    const crashed = made.findIndex((one) => one.crashed);
+    const after = crashed < 0 ? undefined : made.slice(crashed + 1).find((one) => one.by === 'daemon');
+    const first = made.find((one) => one.by === 'daemon');
     return {
       crashes,
       changes: by('daemon'),
       commandChanges: by('command'),
-      changesAfter: after?.changes ?? 0,
+      states: statesOf(first?.ops),
+      statesAfter: statesOf(after?.ops),
+      handedOverAt: made[0] === first ? beforeHandOver(first?.ops ?? []) : 1,
       calls,
       violations,
       story,
       trace: this.ops,
     };
   }
+}
+
+function statesOf(ops: readonly Op[] = []): string[] {
+  return ops.flatMap(({ n, state }) => (n === undefined ? [] : [state ?? '']));
+}
+
+/** The last change before the first hand-over: until then nothing runs besides. */
+function beforeHandOver(ops: readonly Op[]): number {
+  const at = ops.findIndex(({ op }) => op === 'hand-over');
+  return Math.max(1, changesIn(at < 0 ? ops : ops.slice(0, at)));
 }
 
 /** How many changes a process made. */

@@ -2,7 +2,7 @@
 // must come to. The tasks tell an account outside of the state directory what they do, in single appended lines.
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import type { Folder, Task } from '../../helpers/place.ts';
-import type { CrashRun } from './run.ts';
+import type { CommandOptions, CrashRun } from './run.ts';
 
 export interface Scenario {
   name: string;
@@ -12,6 +12,8 @@ export interface Scenario {
   runner?: boolean;
   /** It has command lines to be crashed. */
   client?: boolean;
+  /** At each change of one of them another command line does its work meanwhile. */
+  rival?: boolean;
   config?: string;
   /** Before the daemon that is to crash is started. */
   before?(run: CrashRun): void | Promise<void>;
@@ -24,7 +26,7 @@ export interface Scenario {
   /** Ids that wait for their time, if nobody moves them. */
   waiting?: readonly string[];
   /** `job/task` → its folder in the end, and how often it is run if only daemons crash. */
-  ends: Record<string, [Folder, number]>;
+  ends: Record<string, [Folder, number | 'again']>;
 }
 
 const JOB = 'j';
@@ -62,6 +64,25 @@ async function moveUntil(run: CrashRun, id: string, from: Folder, to: Folder, is
     }
     return false;
   });
+}
+
+/** Has the running task drop one. */
+function dropping(run: CrashRun, id: string): string {
+  const text = JSON.stringify(telling(run)).replaceAll("'", "'\\''");
+  return `printf '%s' '${text}' >"$SPOOLD_PENDING/.${id}"; mv "$SPOOLD_PENDING/.${id}" "$SPOOLD_PENDING/${id}.json"`;
+}
+
+/** Its owner swaps job.json for another. */
+function settings(run: CrashRun, value: Task): void {
+  const job = run.place.job(JOB);
+  const [draft, file] = [job.path('.draft'), job.path('job.json')];
+  const data = JSON.stringify(value);
+  run.did({ op: 'create', path: draft });
+  run.did({ op: 'write', path: draft, data: Buffer.from(data).toString('base64') });
+  run.did({ op: 'fsync', path: draft });
+  run.did({ op: 'rename', path: draft, to: file });
+  writeFileSync(draft, data);
+  renameSync(draft, file);
 }
 
 function renameIfThere(from: string, to: string): void {
@@ -114,14 +135,11 @@ export const SCENARIOS: readonly Scenario[] = [
     children: ['c1', 'c2', 'c3', 'c4'],
     runner: true,
     before(run) {
-      const child = JSON.stringify(telling(run));
-      const drop = (id: string) =>
-        `printf '%s' '${child.replaceAll("'", "'\\''")}' >"$SPOOLD_PENDING/.${id}"; mv "$SPOOLD_PENDING/.${id}" "$SPOOLD_PENDING/${id}.json"`;
       const array = JSON.stringify([
         { id: 'c3', ...telling(run) },
         { id: 'c4', ...telling(run) },
       ]);
-      const drops = `${drop('c1')}; sleep 0.1; ${drop('c2')}; printf '%s' '${array.replaceAll("'", "'\\''")}' >"$SPOOLD_PENDING/many.json"`;
+      const drops = `${dropping(run, 'c1')}; sleep 0.1; ${dropping(run, 'c2')}; printf '%s' '${array.replaceAll("'", "'\\''")}' >"$SPOOLD_PENDING/many.json"`;
       run.place
         .job(JOB)
         .drop('merge', { ...telling(run), dependencies: ['p'] })
@@ -162,7 +180,7 @@ export const SCENARIOS: readonly Scenario[] = [
     async act(run) {
       const tasks = { a: telling(run), b: { ...telling(run), dependencies: ['a'] } };
       writeFileSync(run.place.aside('flow.json'), JSON.stringify({ tasks }));
-      await run.command('submit', '--job', JOB, run.place.aside('flow.json'));
+      await run.command(['submit', '--job', JOB, run.place.aside('flow.json')]);
     },
     ends: { 'j/a': ['succeeded', 1], 'j/b': ['succeeded', 1] },
   },
@@ -172,7 +190,7 @@ export const SCENARIOS: readonly Scenario[] = [
     client: true,
     short: true,
     async act(run) {
-      await run.command('add', '--job', JOB, '--id', 'x', '--', '/bin/sh', '-c', telling(run)['shell'] as string);
+      await run.command(['add', '--job', JOB, '--id', 'x', '--', '/bin/sh', '-c', telling(run)['shell'] as string]);
     },
     ends: { 'j/x': ['succeeded', 1] },
   },
@@ -207,9 +225,9 @@ export const SCENARIOS: readonly Scenario[] = [
     async act(run) {
       const job = run.place.job(JOB);
       await run.until('x has failed', () => job.isIn('failed', 'x') && !job.isClaimed('x'));
-      await run.command('retry', `${JOB}/x`);
-      await run.command('cancel', `${JOB}/never`);
-      await run.command('mark', `${JOB}/later`, 'succeeded');
+      await run.command(['retry', `${JOB}/x`]);
+      await run.command(['cancel', `${JOB}/never`]);
+      await run.command(['mark', `${JOB}/later`, 'succeeded']);
     },
     ends: { 'j/x': ['succeeded', 2], 'j/never': ['cancelled', 0], 'j/later': ['succeeded', 0] },
   },
@@ -249,17 +267,135 @@ export const SCENARIOS: readonly Scenario[] = [
     ends: { 'j/x': ['succeeded', 1] },
   },
   {
+    name: 'one child',
+    short: true,
+    power: true,
+    runner: true,
+    children: ['c1'],
+    before: (run) => void run.place.job(JOB).drop('p', telling(run, dropping(run, 'c1'))),
+    ends: { 'j/p': ['succeeded', 1], 'j/c1': ['succeeded', 1] },
+  },
+  {
+    name: 'adoption of a parent',
+    short: true,
+    children: ['c1', 'c2'],
+    async before(run) {
+      const body = `${dropping(run, 'c1')}; until [ -e '${run.place.aside('go')}' ]; do sleep 0.02; done; ${dropping(run, 'c2')}`;
+      run.place.job(JOB).drop('p', telling(run, body));
+      await run.startPlainly();
+      await run.until('p has begun', () => run.begun('p') > 0);
+      await run.place.kill9();
+    },
+    async act(run) {
+      await run.until('it serves', () => run.serves());
+      go(run, 'go');
+    },
+    ends: { 'j/p': ['succeeded', 1], 'j/c1': ['succeeded', 1], 'j/c2': ['succeeded', 1] },
+  },
+  {
+    name: 'ended without a daemon',
+    short: true,
+    async before(run) {
+      run.place.job(JOB).drop('x', waitsFor(run, 'go'));
+      await run.startPlainly();
+      await run.until('x has begun', () => run.begun('x') > 0);
+      await run.place.kill9();
+      go(run, 'go');
+      await run.until('nothing runs', () => run.place.processes().length === 0);
+    },
+    ends: { 'j/x': ['succeeded', 1] },
+  },
+  {
+    name: 'job_timeout',
+    short: true,
+    power: true,
+    before(run) {
+      run.place
+        .job(JOB)
+        .make({ max_parallel: 1, job_timeout: '1h' })
+        .drop('x', waitsFor(run, 'nothing'))
+        .drop('y', telling(run));
+    },
+    async act(run) {
+      await run.until('x has begun', () => run.begun('x') > 0);
+      settings(run, { max_parallel: 1, job_timeout: 0.01 });
+    },
+    ends: { 'j/x': ['failed', 1], 'j/y': ['cancelled', 0] },
+  },
+  {
+    name: 'on_failure: stop',
+    power: true,
+    before(run) {
+      const job = run.place.job(JOB).make({ max_parallel: 1, on_failure: 'stop' });
+      job.drop('x', { ...failsUntil(run, 2), priority: 'foreground' }).drop('y', telling(run));
+    },
+    async act(run) {
+      const job = run.place.job(JOB);
+      await run.until(
+        'y is cancelled',
+        () => job.isIn('cancelled', 'y') && job.isIn('failed', 'x') && !job.isClaimed('x'),
+      );
+      await moveUntil(run, 'x', 'failed', 'pending', () => !job.isIn('failed', 'x'));
+    },
+    ends: { 'j/x': ['succeeded', 2], 'j/y': ['succeeded', 1] },
+  },
+  {
+    name: 'stop --kill',
+    before: (run) => void run.place.job(JOB).drop('x', waitsFor(run, 'go')),
+    async act(run) {
+      await run.until('x has begun', () => run.begun('x') > 0);
+      await run.askToStop('kill');
+      await run.goneOnce();
+      go(run, 'go');
+    },
+    ends: { 'j/x': ['succeeded', 'again'] },
+  },
+  {
     name: 'archived name',
     client: true,
     async act(run) {
-      const flow = run.place.aside('flow.json');
-      writeFileSync(flow, JSON.stringify({ tasks: { a: telling(run) } }));
-      await run.command('submit', '--job', JOB, flow);
-      const job = run.place.job(JOB);
-      await run.until('a has ended', () => job.isIn('succeeded', 'a') && !job.isClaimed('a'));
-      writeFileSync(run.place.aside('again.json'), JSON.stringify({ tasks: { b: telling(run) } }));
-      await run.command('submit', '--job', JOB, run.place.aside('again.json'));
+      await submitTwice(run, {});
     },
-    ends: { 'j/b': ['succeeded', 1] },
+    ends: { 'j/a': ['succeeded', 1], 'j/b': ['succeeded', 1] },
+  },
+  {
+    name: 'add while archiving',
+    client: true,
+    rival: true,
+    async act(run) {
+      let isAdded = false;
+      const rival = async (): Promise<void> => {
+        if (isAdded) return;
+        await run.command([
+          'add',
+          '--job',
+          JOB,
+          '--id',
+          'late',
+          '--',
+          '/bin/sh',
+          '-c',
+          telling(run)['shell'] as string,
+        ]);
+        isAdded = true;
+      };
+      await submitTwice(run, { rival });
+      await rival();
+    },
+    ends: { 'j/a': ['succeeded', 1], 'j/b': ['succeeded', 1], 'j/late': ['succeeded', 1] },
   },
 ];
+
+/** A job that ends, then another of its name. */
+async function submitTwice(run: CrashRun, { rival }: CommandOptions): Promise<void> {
+  const job = run.place.job(JOB);
+  const flow = (id: string): string => {
+    const path = run.place.aside(`${id}.json`);
+    writeFileSync(path, JSON.stringify({ tasks: { [id]: telling(run) } }));
+    return path;
+  };
+  const isShown = (id: string) => job.folderOf(id) !== undefined;
+  await run.command(['submit', '--job', JOB, flow('a')], { isDone: () => isShown('a') });
+  await run.until('a has ended', () => job.isIn('succeeded', 'a') && !job.isClaimed('a'));
+  await run.command(['submit', '--job', JOB, flow('b')], { isDone: () => isShown('b'), ...(rival && { rival }) });
+}

@@ -13,6 +13,10 @@ export interface PreloadOptions {
   freeze?: boolean;
   /** Everything that runs in the place ends with it. */
   all?: boolean;
+  /** It waits there until this file is there: it goes on if that says so, and ends otherwise. */
+  gate?: string;
+  /** The account beside the state directory: with it, each change tells which state it found. */
+  account?: string;
   /** The content of what is moved is told too. */
   record?: boolean;
   /** A wrong order, for the harness to find. */
@@ -45,6 +49,8 @@ export interface Op {
   thread?: number;
   n?: number;
   crash?: boolean;
+  /** What lay there before it, in a word that is the same for states that differ in times and PIDs alone. */
+  state?: string;
 }
 
 export function readTrace(path: string): Op[] {

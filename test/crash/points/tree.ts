@@ -2,7 +2,7 @@
 // serves, are left out: they say nothing of the tasks.
 import { createHash } from 'node:crypto';
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Image } from './disk.ts';
 
 export interface Tree {
@@ -14,7 +14,7 @@ export interface Tree {
 
 const LEFT_OUT = /^(events\.ndjson|daemon\.log|daemon\.json|daemon\.lock)|(^|\/)state\.json$/;
 /** What a writer of ours calls its work until it is done. */
-const UNFINISHED = /^\.(new|submit|bundle|bundled)-|\.json\.\d+$/;
+const UNFINISHED = /^\.(new|submit|archived|bundle|bundled)-|\.json\.\d+$/;
 
 export function treeOf(root: string): Tree {
   const entries = new Map<string, string>();
@@ -55,7 +55,33 @@ function describe(path: string): string | undefined {
 }
 
 export function isUnfinished(path: string): boolean {
-  return UNFINISHED.test(path.slice(path.lastIndexOf('/') + 1)) || /(^|\/)\.(new|submit)-/.test(path);
+  return UNFINISHED.test(path.slice(path.lastIndexOf('/') + 1)) || /(^|\/)\.(new|submit|archived)-/.test(path);
+}
+
+/**
+ * A word for a state as the next daemon will find it: the same for two that differ only in what is another each time (PIDs,
+ * times, inodes, names that are made up).
+ */
+export function stateOf(root: string, account: string): string {
+  const hash = createHash('sha256').update(readFileSync(account));
+  for (const [path, entry] of imageOf(root)) {
+    if (/^(events\.ndjson|daemon\.log)/.test(path)) continue;
+    hash.update(
+      `\0${path.replaceAll(/(\.[a-z-]+)-[0-9a-f]{8}-[0-9a-z]+/g, '$1').replace(/\.json\.\d+$/, '.json.n')}\0`,
+    );
+    if (entry.kind === 'link') hash.update(entry.target);
+    if (entry.kind === 'file') hash.update(lasting(entry.data.toString('latin1').replaceAll(dirname(root), '')));
+  }
+  return hash.digest('base64').slice(0, 12);
+}
+
+/** Text without what is another each time. */
+function lasting(text: string): string {
+  return text
+    .replace(/^\d+ \d+ (\S+ \S+ \S+) \d+$/m, 'P T $1 I')
+    .replace(/^exited (\d+) \d+ \.$/m, 'exited $1')
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'T')
+    .replaceAll(/"(at|pid|startTicks|directory|\w+_s|\w+_bytes)": ?(null|"?[\d.]+"?)/g, '"$1":N');
 }
 
 /** What differs, in words; names of unfinished work are not compared, as they are to go. */
@@ -73,14 +99,37 @@ export function changesBetween(before: Tree, after: Tree): string[] {
   return wrong;
 }
 
+function targetOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function contentOf(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path);
+  } catch {
+    return undefined; // gone since its folder was read
+  }
+}
+
 /** All that lies in a folder, with contents. */
 export function imageOf(root: string, folder = '', image: Image = new Map()): Image {
   for (const name of namesIn(join(root, folder))) {
     const path = folder === '' ? name : `${folder}/${name}`;
-    const stat = lstatSync(join(root, path));
-    if (stat.isSymbolicLink()) image.set(path, { kind: 'link', target: readlinkSync(join(root, path)) });
-    else if (stat.isFile()) image.set(path, { kind: 'file', data: readFileSync(join(root, path)), node: stat.ino });
-    else if (stat.isDirectory()) {
+    const stat = lstatSync(join(root, path), { throwIfNoEntry: false });
+    if (stat === undefined) continue; // gone since its folder was read
+    if (stat.isSymbolicLink()) {
+      const target = targetOf(join(root, path));
+      if (target !== undefined) image.set(path, { kind: 'link', target });
+    }
+    if (stat.isFile()) {
+      const data = contentOf(join(root, path));
+      if (data !== undefined) image.set(path, { kind: 'file', data, node: stat.ino });
+    }
+    if (stat.isDirectory()) {
       image.set(path, { kind: 'folder' });
       imageOf(root, path, image);
     }

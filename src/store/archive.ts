@@ -1,0 +1,100 @@
+// A finished job makes way for another of its name: its running/ is removed, so that no task of it can start; it is renamed
+// out of sight in jobs/, so that nothing more can be dropped into it; then the new one is shown; then what had come too late
+// for the old one is moved to the new one, and the old one to archive/. A crash in between leaves a job without running/,
+// which the daemon makes again, or `.archived-<job>.<time>` in jobs/, which the next `submit` or the daemon finishes.
+import { join } from 'node:path';
+import { unless } from '../errors.ts';
+import {
+  ensureFolderDurably,
+  isThere,
+  type Moved,
+  moveNoReplace,
+  namesIn,
+  removeEmptyFolder,
+  renameFolder,
+  syncFolder,
+} from '../host/atomic.ts';
+import { JobLayout, type Layout } from '../protocol/layout.ts';
+import { taskIdOf } from '../protocol/names.ts';
+import { reject } from './tasks.ts';
+
+const PREFIX = '.archived-';
+
+/** A job on its way to archive/. */
+export interface Archiving {
+  job: string;
+  /** Where it lies now, in jobs/. */
+  from: string;
+  /** Where it goes. */
+  to: string;
+}
+
+/** Keeps the tasks of a job from starting, if none runs. */
+export function closeJob(job: JobLayout): void {
+  removeEmptyFolder(job.folder('running'));
+}
+
+/** Takes a job out of sight; undefined if there is none. `now` in milliseconds since 1970. */
+export function putAside(layout: Layout, job: string, now: number): Archiving | undefined {
+  const time = new Date(now).toISOString().replaceAll(/[-:]/g, '').replace(/\.\d+/, '');
+  for (let n = 1; ; n++) {
+    const entry = `${job}.${time}${n === 1 ? '' : `.${n}`}`;
+    const [from, to] = [join(layout.jobs, `${PREFIX}${entry}`), join(layout.archive, entry)];
+    const moved = isThere(to) ? 'exists' : moveNoReplace(layout.job(job).root, from);
+    if (moved === 'moved') return { job, from, to };
+    if (moved === 'missing') return undefined;
+  }
+}
+
+/** Those that a crash, or somebody who is still at it, has left half way. */
+export function archivingsIn(layout: Layout): Archiving[] {
+  return namesIn(layout.jobs).flatMap((name) => {
+    const [, entry, job] = /^\.archived-((.+?)\.\d{8}T\d{6}Z(?:\.\d+)?)$/.exec(name) ?? [];
+    if (entry === undefined || job === undefined) return [];
+    return [{ job, from: join(layout.jobs, name), to: join(layout.archive, entry) }];
+  });
+}
+
+/** Where jobs that had this name lie now. */
+export function formerJobs(layout: Layout, job: string): string[] {
+  const former = archivingsIn(layout).filter((one) => one.job === job);
+  const archived = namesIn(layout.archive).filter((name) => name.startsWith(`${job}.`));
+  return [...former.map(({ from }) => from), ...archived.map((name) => join(layout.archive, name))];
+}
+
+/**
+ * Moves what had come too late, by `move`, then the job itself; what its new name's job has already is rejected there. All
+ * of it is on the disk when this returns. Harmless if somebody else does it meanwhile.
+ */
+export function finishArchiving(
+  layout: Layout,
+  { job, from, to }: Archiving,
+  move: (from: string, to: string) => Moved,
+): void {
+  const [old, successor] = [new JobLayout(from), layout.job(job)];
+  const late = namesIn(old.folder('pending')).filter(isDrop);
+  if (late.length > 0) {
+    const pending = successor.folder('pending');
+    ensureFolderDurably(pending);
+    for (const name of late) {
+      const path = join(old.folder('pending'), name);
+      if (move(path, join(pending, name)) !== 'exists') continue;
+      const id = taskIdOf(name) ?? name;
+      reject(
+        successor,
+        path,
+        id,
+        `${path}: it was dropped while its job was archived, and the job that has the name now has a task ${id}.\nGive one of them another id.`,
+      );
+    }
+    for (const folder of [pending, old.folder('pending')]) unless('ENOENT', () => syncFolder(folder));
+  }
+  ensureFolderDurably(layout.archive);
+  unless(['ENOENT', 'EEXIST', 'ENOTEMPTY'], () => renameFolder(from, to));
+  for (const folder of [layout.archive, layout.jobs]) syncFolder(folder);
+}
+
+/** A task, or an array that was being spread. */
+function isDrop(name: string): boolean {
+  return taskIdOf(name) !== undefined || name.startsWith('.bundle-');
+}
