@@ -3,8 +3,8 @@
 import type { Raw } from '../protocol/task.ts';
 import type { JobFiles } from './workflow.ts';
 
-/** What a task is there to do; `children`: it queues two more; `flaky`: its first attempt fails; `slow`: its timeout ends it. */
-export type Kind = 'plain' | 'flaky' | 'parent' | 'child' | 'slow';
+/** What a task is there to do; `parent`: it queues two more; `brood`: the same, in an array; `flaky`: its first attempt fails; `slow`: its timeout ends it. */
+export type Kind = 'plain' | 'flaky' | 'parent' | 'brood' | 'child' | 'slow';
 
 export interface Accepted {
   id: string;
@@ -30,15 +30,17 @@ if read -r pid before 2>/dev/null <"$PROVE/live/$SPOOLD_JOB.$SPOOLD_TASK"; then
 fi
 start_of $$ && echo "$$ $start" >"$PROVE/live/$SPOOLD_JOB.$SPOOLD_TASK"
 echo "begin $name $SPOOLD_ATTEMPT$said" >>"$PROVE/account"
+drop() { # NAME TEXT
+  until printf '%s' "$2" >"$SPOOLD_PENDING/.$1"; do
+    [ -d "$SPOOLD_PENDING" ] || exit 9
+    sleep 0.05 # the disk is full
+  done 2>/dev/null
+  mv "$SPOOLD_PENDING/.$1" "$SPOOLD_PENDING/$1.json" || exit 9
+}
+child='"command":["sh","'$PROVE'/work.sh","child","0.01"],"env":{"PROVE":"'$PROVE'"}}'
 case $1 in
-  parent)
-    for n in 1 2; do
-      until printf '{"command":["sh","%s","child","0.01"],"env":{"PROVE":"%s"}}' "$PROVE/work.sh" "$PROVE" >"$SPOOLD_PENDING/.$n"; do
-        [ -d "$SPOOLD_PENDING" ] || exit 9
-        sleep 0.05 # the disk is full
-      done 2>/dev/null
-      mv "$SPOOLD_PENDING/.$n" "$SPOOLD_PENDING/$SPOOLD_TASK-$n.json" || exit 9
-    done ;;
+  parent) for n in 1 2; do drop "$SPOOLD_TASK-$n" "{$child"; done ;;
+  brood) drop "$SPOOLD_TASK-all" '[{"id":"'$SPOOLD_TASK-1'",'$child',{"id":"'$SPOOLD_TASK-2'",'$child']' ;;
 esac
 sleep "$2"
 echo "end $name $SPOOLD_ATTEMPT" >>"$PROVE/account"
@@ -51,7 +53,7 @@ exit 0
 
 /** Ids that a task of this kind queues. */
 export function childrenOf({ id, kind }: Accepted): string[] {
-  return kind === 'parent' ? [`${id}-1`, `${id}-2`] : [];
+  return kind === 'parent' || kind === 'brood' ? [`${id}-1`, `${id}-2`] : [];
 }
 
 /** `count` tasks, some of which wait for earlier ones. `ground`: the folder that holds the account. `prefix`: of their ids. */
@@ -79,7 +81,7 @@ export function makeWork(
 }
 
 function kindBy(chance: number): Kind {
-  return chance < 0.8 ? 'plain' : chance < 0.88 ? 'flaky' : chance < 0.96 ? 'parent' : 'slow';
+  return chance < 0.8 ? 'plain' : chance < 0.88 ? 'flaky' : chance < 0.92 ? 'parent' : chance < 0.96 ? 'brood' : 'slow';
 }
 
 function keysOf(kind: Kind, ground: string, random: () => number): Raw {

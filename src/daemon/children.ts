@@ -1,7 +1,7 @@
 // Tasks dropped by a running task: from its attempt's own drop folder into the job's pending/, with parent and
-// ancestors set. The copy is published first, then the source moves to children/, where it stays until the copy is
-// synced; a crash in between finds the copy of the same parent, and the first text stands.
-import { join } from 'node:path';
+// ancestors set. The copy is published first (those of an array by a worker), then the source moves to children/, where it
+// stays until the copy is synced; a crash in between finds the copy of the same parent, and the first text stands.
+import { dirname, join } from 'node:path';
 import {
   createFolder,
   isThere,
@@ -13,30 +13,46 @@ import {
   removeTree,
   replaceWhole,
 } from '../host/atomic.ts';
+import { monotonic } from '../host/clock.ts';
 import { nameProblem, taskIdOf } from '../protocol/names.ts';
 import { describeJsonErrorBriefly, describeBriefly } from '../protocol/problems.ts';
 import { unmeetable } from '../protocol/resources.ts';
-import { parseBundle, type Raw } from '../protocol/task.ts';
-import { type Drop, foldersHolding, isCutShort, readBundleText, readDrop, shortened } from '../store/tasks.ts';
+import type { Raw } from '../protocol/task.ts';
+import { readResult } from '../store/runs.ts';
+import { foldersHolding, isCutShort, readDrop, shortened } from '../store/tasks.ts';
 import { relocate } from './intake.ts';
 import { specFrom } from './judge.ts';
 import type { Attempt, Job } from './job.ts';
+import { spread, type SpreadAnswer, type SpreadOrder } from './spreading.ts';
 import type { World } from './world.ts';
 
-/** Perhaps still being written: no problem yet. */
-const UNFINISHED = 'unfinished';
+/** `now`: while it runs; `last`: it has ended, and what does not read now never will; `again`: an earlier daemon had taken it in. */
+type When = 'now' | 'last' | 'again';
 
-/** Takes in what lies in a drop folder. `last`: the attempt has ended, and what does not read now never will. */
-export function takeChildren(world: World, attempt: Attempt, folder: string, last: boolean): void {
+/** An array of children in the hands of a worker, and what came of it once that is known. */
+export interface Spread {
+  id: string;
+  when: When;
+  answer?: SpreadAnswer;
+}
+
+/** How long telling the graph of an array's tasks may keep the loop busy, in ms. */
+const SLICE_MS = 25;
+/** What could not be taken in for trouble with the disk is tried again after this, in ms. */
+const AGAIN_MS = 1_000;
+
+/** Takes in what lies in a drop folder. */
+export function takeChildren(world: World, attempt: Attempt, folder: string, when: 'now' | 'last'): void {
   for (const name of namesIn(folder).sort()) {
     const id = taskIdOf(name);
     if (id === undefined) continue;
     const path = join(folder, name);
+    if (attempt.spreads.has(path)) continue;
     if (isThere(complaintOf(folder, id))) {
       attempt.badChild ??= `${path} was no valid task`;
       continue;
     }
-    const problem = takeChild(world, attempt, id, path, last);
+    const problem = takeChild(world, attempt, id, path, when);
     if (problem !== undefined) refuseChild(world, attempt, id, folder, problem);
   }
 }
@@ -59,63 +75,145 @@ function refuseChild(world: World, attempt: Attempt, id: string, folder: string,
 }
 
 /** Takes one file in; gives what is wrong with it, in words. */
-function takeChild(world: World, attempt: Attempt, id: string, path: string, last: boolean): string | undefined {
+function takeChild(world: World, attempt: Attempt, id: string, path: string, when: 'now' | 'last'): string | undefined {
   const wrongName = nameProblem(id);
   if (wrongName !== undefined) return `${path}: ${JSON.stringify(id)} cannot be a task's id: ${wrongName}`;
   const drop = readDrop(path);
-  if (drop.kind === 'missing') return undefined;
-  if (drop.kind === 'unfinished') {
-    if (!last) return undefined; // perhaps still being written
-    return drop.text === undefined ? `${path}: ${drop.reason}` : describeJsonErrorBriefly(drop.text, path, drop.reason);
+  switch (drop.kind) {
+    case 'missing':
+      return undefined;
+    case 'unfinished':
+      if (when === 'now') return undefined; // perhaps still being written
+      return drop.text === undefined
+        ? `${path}: ${drop.reason}`
+        : describeJsonErrorBriefly(drop.text, path, drop.reason);
+    case 'refused':
+      return `${path}: ${drop.reason}`;
+    case 'bundle':
+      return takeArray(world, attempt, id, path, when);
+    case 'json': {
+      const problem =
+        limitProblem(world, attempt, path) ?? adopt(world, attempt, id, drop.value as Raw, path, drop.text);
+      if (problem === undefined) setSourceAside(world, attempt, path, id);
+      return problem;
+    }
   }
-  if (drop.kind === 'refused') return `${path}: ${drop.reason}`;
-  const problem = adoptAll(world, attempt, id, path, drop, last);
-  if (problem === undefined) setSourceAside(world, attempt, path, id);
-  return problem === UNFINISHED ? undefined : problem;
 }
 
-/** At start: what an earlier daemon had taken in and not synced. Copies that a power cut took are published again. */
-export function takeChildrenAgain(world: World, attempt: Attempt): void {
+/** Has an array of children spread by a worker: until it is, and its tasks are known, the attempt is not settled. */
+function takeArray(world: World, attempt: Attempt, id: string, path: string, when: When): string | undefined {
+  const tooDeep = depthProblem(world, attempt, path);
+  if (tooDeep !== undefined && when !== 'again') return tooDeep;
+  const entry: Spread = { id, when };
+  attempt.spreads.set(path, entry);
+  spread(
+    world,
+    path,
+    () => (attempt.job.attempts.get(attempt.id) === attempt ? orderFor(world, attempt, path, when) : undefined),
+    (answer) => {
+      entry.answer = answer;
+      world.looks.add(attempt);
+      world.wake.now();
+    },
+  );
+  return undefined;
+}
+
+function orderFor({ config }: World, attempt: Attempt, path: string, when: When): SpreadOrder {
+  const { job } = attempt;
+  return {
+    path,
+    jobRoot: job.layout.root,
+    defaults: job.settings.defaults,
+    family: {
+      parent: attempt.id,
+      ancestors: lineageOf(attempt),
+      most: when === 'again' ? Number.POSITIVE_INFINITY : config.maxChildren - attempt.children,
+      tooMany: tooMany(attempt, path, config.maxChildren),
+      supply: config.resources,
+    },
+  };
+}
+
+/**
+ * What a look at an attempt begins with: what an earlier daemon had taken in is taken in again, and what came of arrays is
+ * told to the graph, so that the family is whole before it can be judged. False if there is more to do first.
+ */
+export function goOnTaking(world: World, attempt: Attempt): boolean {
+  if (attempt.job.attempts.get(attempt.id) !== attempt) return false; // it has ended
+  if (attempt.mayHaveTaken) takeChildrenAgain(world, attempt);
+  const deadline = monotonic() + SLICE_MS;
+  for (const [path, { id, when, answer }] of attempt.spreads) {
+    if (answer === undefined) continue;
+    if (answer.kind === 'failed' || (answer.kind === 'missing' && isThere(path))) {
+      attempt.spreads.delete(path);
+      attempt.mayHaveTaken ||= when === 'again';
+      attempt.nextLook = monotonic() + AGAIN_MS;
+      if (answer.kind === 'failed')
+        world.log.error('an array of children could not be spread; tried again', { path, error: answer.reason });
+      return false;
+    }
+    if (answer.kind === 'spread' && !tellOf(world, attempt, answer.published, deadline)) {
+      world.looks.add(attempt); // the loop is to breathe
+      return false;
+    }
+    endOfArray(world, attempt, path, id, when, answer);
+    attempt.spreads.delete(path);
+  }
+  return true;
+}
+
+function tellOf(world: World, attempt: Attempt, published: string[], deadline: number): boolean {
+  const { job } = attempt;
+  for (let id = published.pop(); id !== undefined; id = published.pop()) {
+    attempt.children += 1;
+    if (job.rejected.has(id)) job.hint('rejected', `${id}.json`);
+    relocate(world, job, id);
+    if (monotonic() > deadline) return published.length === 0;
+  }
+  return true;
+}
+
+function endOfArray(
+  world: World,
+  attempt: Attempt,
+  path: string,
+  id: string,
+  when: When,
+  answer: Exclude<SpreadAnswer, { kind: 'failed' }>,
+): void {
+  if (when === 'again') return removeAfterSync(world, attempt, path);
+  const problem = answer.kind === 'spread' ? answer.problem : answer.kind === 'missing' ? undefined : answer.reason;
+  if (answer.kind === 'unparsable' && when === 'now') return; // perhaps still being written
+  if (problem !== undefined) return refuseChild(world, attempt, id, dirname(path), problem);
+  if (answer.kind !== 'spread') return;
+  world.event({
+    job: attempt.job.name,
+    task: attempt.id,
+    attempt: attempt.run.attempt,
+    event: 'children',
+    reason: `${id}.json: ${answer.tasks} tasks`,
+  });
+  setSourceAside(world, attempt, path, id);
+}
+
+/** What an earlier daemon had taken in and not synced. Copies that a power cut took are published again. */
+function takeChildrenAgain(world: World, attempt: Attempt): void {
   const { children } = attempt.run.layout;
+  const wasSynced = readResult(attempt.run.layout) !== undefined;
   for (const name of namesIn(children).sort()) {
     const id = taskIdOf(name);
     const path = join(children, name);
-    const drop = readDrop(path);
-    if (id !== undefined && (drop.kind === 'json' || drop.kind === 'bundle'))
-      adoptAll(world, attempt, id, path, drop, true);
+    if (attempt.spreads.has(path) || attempt.syncing.has(path)) continue;
+    const drop = id === undefined || wasSynced ? undefined : readDrop(path);
+    if (id !== undefined && drop?.kind === 'bundle') {
+      takeArray(world, attempt, id, path, 'again');
+      continue;
+    }
+    if (id !== undefined && drop?.kind === 'json') adopt(world, attempt, id, drop.value as Raw, path, drop.text);
     removeAfterSync(world, attempt, path);
   }
-}
-
-/** Takes in the one task of a file, or all of its array. */
-function adoptAll(
-  world: World,
-  attempt: Attempt,
-  id: string,
-  path: string,
-  drop: Drop & { kind: 'json' | 'bundle' },
-  last: boolean,
-): string | undefined {
-  if (drop.kind === 'bundle') return takeChildBundle(world, attempt, path, last);
-  return adopt(world, attempt, id, drop.value as Raw, path, drop.text);
-}
-
-/** An array of children in one file. One that does not parse may still be being written. */
-function takeChildBundle(world: World, attempt: Attempt, path: string, last: boolean): string | undefined {
-  const text = readBundleText(path);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    return last ? describeJsonErrorBriefly(text, path, (error as Error).message) : UNFINISHED;
-  }
-  const bundle = parseBundle(value, { defaults: attempt.job.settings.defaults, isFile: isThere });
-  if (!bundle.ok) return describeBriefly(text, path, bundle.problems).join('\n');
-  for (const task of bundle.tasks) {
-    const problem = adopt(world, attempt, task.id, task.raw, path, text);
-    if (problem !== undefined) return problem;
-  }
-  return undefined;
+  attempt.mayHaveTaken = false;
 }
 
 /** Publishes a child in the job's pending/, or gives why not. The same id by the same parent again: the first text stands. */
@@ -125,8 +223,6 @@ function adopt(world: World, attempt: Attempt, id: string, value: Raw, path: str
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? { ...value, parent: attempt.id, ancestors: lineageOf(attempt) }
       : value;
-  const tooMany = limitProblem(world, attempt, path);
-  if (tooMany !== undefined) return tooMany;
   const parsed = specFrom(job, id, child);
   if ('problems' in parsed) return describeBriefly(text, path, parsed.problems).join('\n');
   const unmet = unmeetable(parsed.spec.resources, world.config.resources);
@@ -147,21 +243,32 @@ function adopt(world: World, attempt: Attempt, id: string, value: Raw, path: str
     });
     return undefined;
   }
+  attempt.children += 1;
   world.event({ job: job.name, task: id, event: 'child', reason: `queued by ${attempt.id}` });
   relocate(world, job, id);
   return undefined;
 }
 
 /** What keeps a task that queues itself from filling the disk. */
-function limitProblem({ config }: World, attempt: Attempt, path: string): string | undefined {
+function limitProblem(world: World, attempt: Attempt, path: string): string | undefined {
+  const tooDeep = depthProblem(world, attempt, path);
+  if (tooDeep !== undefined || attempt.children < world.config.maxChildren) return tooDeep;
+  return tooMany(attempt, path, world.config.maxChildren);
+}
+
+function depthProblem({ config }: World, attempt: Attempt, path: string): string | undefined {
   const depth = lineageOf(attempt).length;
-  if (depth > config.maxDepth) {
-    const line = lineageOf(attempt).toReversed().join(' → ');
-    return `${path}: it would be ${depth} deep (${line} → this one), and max_depth is ${config.maxDepth}. If that is meant, raise max_depth in config.yaml.`;
-  }
-  attempt.children += 1;
-  if (attempt.children <= config.maxChildren) return undefined;
-  return `${path}: ${attempt.id} has queued ${config.maxChildren} tasks already, and max_children is ${config.maxChildren}. If that is meant, raise max_children in config.yaml.`;
+  if (depth <= config.maxDepth) return undefined;
+  const line = lineageOf(attempt).toReversed().join(' → ');
+  return `${path}: it would be ${depth} deep (${line} → this one), and max_depth is ${config.maxDepth}. If that is meant, raise max_depth in config.yaml.`;
+}
+
+function tooMany({ id, children }: Attempt, path: string, most: number): string {
+  const more =
+    children < most
+      ? `${path}: it has more tasks than ${id} may queue: ${children} are queued`
+      : `${path}: ${id} has queued ${most} tasks already`;
+  return `${more}, and max_children is ${most}. If that is meant, raise max_children in config.yaml.`;
 }
 
 /** A power cut may have left no more than a beginning of a child, for it is taken in without a sync: made whole again where it lies, or away with it if it was rejected for that. */
@@ -199,12 +306,17 @@ function setSourceAside(world: World, attempt: Attempt, path: string, id: string
 
 /** The source of children goes once they are on the disk; until then the attempt is not settled, or a power cut could take them alone. */
 function removeAfterSync(world: World, attempt: Attempt, source: string): void {
-  attempt.unsyncedDrops += 1;
+  attempt.syncing.add(source);
   world.afterSync(() => {
-    attempt.unsyncedDrops -= 1;
+    attempt.syncing.delete(source);
     world.looks.add(attempt);
     remove(source);
   });
+}
+
+/** True if nothing that it dropped is under way any more. */
+export function hasTakenAll(attempt: Attempt): boolean {
+  return attempt.spreads.size === 0 && attempt.syncing.size === 0;
 }
 
 /** Makes a closed drop folder disappear once all in it is taken in and synced; what is no valid task stays. */

@@ -27,7 +27,7 @@ import {
 } from '../store/runs.ts';
 import { stateOf } from '../store/snapshot.ts';
 import { foldersHolding } from '../store/tasks.ts';
-import { takeChildren, takeChildrenAgain } from './children.ts';
+import { goOnTaking, takeChildren } from './children.ts';
 import { addStray, beginEnding, ENDING_INTERVAL_MS, goOnEnding, processesOf } from './endings.ts';
 import { relocate } from './intake.ts';
 import { factsFrom, factsOf } from './judge.ts';
@@ -70,14 +70,15 @@ function adoptClaim(world: World, job: Job, id: string): void {
     since: monotonic(),
     nextLook: 0,
     dropped: true,
-    unsyncedDrops: 0,
+    spreads: new Map(),
+    syncing: new Set(),
+    mayHaveTaken: true,
   };
   const ending = readEnding(run.layout);
   if (ending !== undefined) attempt.ending = ending;
   if (world.lock.afterReboot && readResult(run.layout) === undefined) undoHalfMove(job, id);
   job.begin(attempt);
   if (job.graph.get(id) === undefined) job.put(factsFrom(job, 'running', id) ?? factsOf(id, {}, 0), 'running');
-  takeChildrenAgain(world, attempt);
 }
 
 /** A power cut may keep the second name that its last move gave, and take the result by which it was moved. */
@@ -90,6 +91,7 @@ function undoHalfMove(job: Job, id: string): void {
 
 /** Judges an attempt and acts on it, until a row of the table leaves nothing more to do now. */
 export function lookAt(world: World, attempt: Attempt): void {
+  if (!goOnTaking(world, attempt)) return;
   for (let round = 0; round < 4; round++) {
     if (attempt.job.attempts.get(attempt.id) !== attempt) return;
     const facts = gather(world, attempt);
@@ -149,7 +151,7 @@ function watch(world: World, attempt: Attempt): void {
   // Nobody tells of a runner's death, or of a drop whose hint was lost: look again after as long as it has lived.
   const lived = monotonic() - attempt.since;
   attempt.nextLook = monotonic() + Math.min(left, silent ? SILENT_AGAIN_MS : Math.max(lived, BEGINS_SOON_MS));
-  if (left > 0) return takeChildren(world, attempt, attempt.run.layout.pending, false);
+  if (left > 0) return takeChildren(world, attempt, attempt.run.layout.pending, 'now');
   const limit = specOf(attempt)?.timeout ?? world.config.taskTimeout;
   beginEnding(world, attempt, 'timeout', `it ran longer than its timeout of ${formatDuration(limit)}`);
 }

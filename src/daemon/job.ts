@@ -14,6 +14,7 @@ import { type Cause, JobGraph, type NodeState, type TaskFacts } from '../schedul
 import type { Candidate } from '../scheduler/plan.ts';
 import type { Kind } from '../scheduler/ready.ts';
 import type { Ending, Run } from '../store/runs.ts';
+import type { Spread } from './children.ts';
 import type { FolderReading } from './folder-reading.ts';
 
 /** Folders in which a person's move matters at once, in the order they are read at start: the longest last; what leaves succeeded/ is seen where it arrives. */
@@ -49,8 +50,11 @@ export interface Attempt {
   dropped: boolean;
   /** How many children this daemon has taken in from it. */
   children: number;
-  /** Files of its children that wait for a sync: it is settled after that. */
-  unsyncedDrops: number;
+  /** Arrays of children in the hands of a worker, by path, and files of children that wait for a sync: it is settled after that. */
+  readonly spreads: Map<string, Spread>;
+  readonly syncing: Set<string>;
+  /** An earlier daemon may have taken in children that it did not come to sync. */
+  mayHaveTaken: boolean;
   /** A child of it is no valid task, in words. */
   badChild?: string;
 }

@@ -12,7 +12,7 @@ import { decideRetry } from '../scheduler/retry.ts';
 import { closeDrops, readResult, readTimes, resultsBefore, thinRun, unclaimTask, writeResult } from '../store/runs.ts';
 import { stateOf } from '../store/snapshot.ts';
 import { foldersHolding, readDrop } from '../store/tasks.ts';
-import { clearAfterSync, takeChildren } from './children.ts';
+import { clearAfterSync, hasTakenAll, takeChildren } from './children.ts';
 import { addStray, endFamily } from './endings.ts';
 import { relocate } from './intake.ts';
 import { dueAfter, sameIdText, specFrom } from './judge.ts';
@@ -47,9 +47,9 @@ const MAX_LOST_IN_A_ROW = 3;
 /** Writes down how an attempt ended and moves its task there. A disk too full for it is tried again. */
 export function settle(world: World, attempt: Attempt, end: End): void {
   try {
-    if (!attempt.told?.isClosed && closeDrops(attempt.run.layout))
-      takeChildren(world, attempt, attempt.run.layout.closed, true);
-    if (attempt.unsyncedDrops > 0) return void (attempt.nextLook = monotonic() + SETTLE_AGAIN_MS);
+    if (hasTakenAll(attempt) && !attempt.told?.isClosed && closeDrops(attempt.run.layout))
+      takeChildren(world, attempt, attempt.run.layout.closed, 'last');
+    if (!hasTakenAll(attempt)) return void (attempt.nextLook = monotonic() + SETTLE_AGAIN_MS);
     const result = resultOf(attempt, end, world.host);
     writeResult(attempt.run.layout, result);
     conclude(world, attempt, result);

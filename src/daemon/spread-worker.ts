@@ -1,69 +1,133 @@
-// The worker behind bundle.ts: reads an array of tasks, checks all of it, renames it out of sight, and publishes each
-// task under its id. Half of it done by a crash is done again: what is there with equal content is left alone.
+// The worker behind spreading.ts: reads an array of tasks, checks all of it, renames it out of sight if that is asked, and
+// publishes each task under its id. Half of it done by a crash is done again: what is there already is left alone.
 import { isDeepStrictEqual } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
 import { errnoOf, SpooldError } from '../errors.ts';
-import { isThere, moveIfFree, publish, replaceWhole } from '../host/atomic.ts';
+import { isThere, moveIfFree, publish, readParsed, remove, replaceWhole } from '../host/atomic.ts';
 import { JobLayout } from '../protocol/layout.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
-import { type BundledTask, namingEntry, parseBundle } from '../protocol/task.ts';
-import { foldersHolding, isCutShort, readBundleText, readDrop, reject } from '../store/tasks.ts';
-import type { SpreadAnswer, SpreadOrder } from './bundle.ts';
+import { unmeetable } from '../protocol/resources.ts';
+import type { State } from '../protocol/states.ts';
+import { type BundledTask, namingEntry, parseBundle, type Problem, type Raw } from '../protocol/task.ts';
+import { foldersHolding, isCutShort, readBundleText, reject } from '../store/tasks.ts';
+import type { Family, SpreadAnswer, SpreadOrder } from './spreading.ts';
 
 const order = workerData as SpreadOrder;
 const job = new JobLayout(order.jobRoot);
-const owners = new Set(order.owners);
 
 function spread(): SpreadAnswer {
-  const text = readBundleText(order.path, owners);
+  const { path, taken, family } = order;
+  const text = readBundleText(path, order.owners && new Set(order.owners));
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    return { kind: 'unparsable', reason: describeJsonError(text, order.path, error) };
+    return { kind: 'unparsable', reason: describeJsonError(text, path, error) };
   }
   if (!Array.isArray(value)) {
     return {
       kind: 'refused',
-      reason: `${order.path}: a task may have 1 MB; only an array of tasks may have more. Put what it carries into a file.`,
+      reason: `${path}: a task may have 1 MB; only an array of tasks may have more. Put what it carries into a file.`,
     };
   }
   const bundle = parseBundle(value, { defaults: order.defaults, isFile: isThere });
-  if (!bundle.ok) {
-    const problems = bundle.problems.map((problem) => namingEntry(value as unknown[], problem));
-    return { kind: 'refused', reason: describeProblems(text, order.path, problems).join('\n') };
+  const problems = bundle.ok ? unmet(bundle.tasks, family) : bundle.problems;
+  if (!bundle.ok || problems.length > 0) {
+    const named = problems.map((problem) => namingEntry(value as unknown[], problem));
+    return { kind: 'refused', reason: describeProblems(text, path, named).join('\n') };
   }
-  if (order.path !== order.taken && moveIfFree(order.path, order.taken) !== 'moved') return { kind: 'missing' };
-  const rejected = bundle.tasks.flatMap((task) => publishTask(task) ?? []);
-  return { kind: 'spread', tasks: bundle.tasks.length, rejected };
+  if (family !== undefined && bundle.tasks.length > family.most) return { kind: 'refused', reason: family.tooMany };
+  if (taken !== undefined && path !== taken && moveIfFree(path, taken) !== 'moved') return { kind: 'missing' };
+  return family === undefined ? spreadBundle(bundle.tasks) : spreadFamily(bundle.tasks, family);
 }
 
-/** Publishes one task; gives its name in rejected/ if its id is in use for something else. */
-function publishTask(task: BundledTask): string | undefined {
-  const path = job.task('pending', task.id);
-  const text = `${JSON.stringify(task.raw)}\n`;
-  if (foldersHolding(job, task.id).length === 0 && publish(path, text)) return undefined;
-  const [state] = foldersHolding(job, task.id);
-  if (state === undefined) return publish(path, text) ? undefined : task.id;
-  // Published before a power cut, and not synced: here it is whole.
-  if (isCutShort(job.task(state, task.id), text)) {
-    replaceWhole(job.task(state, task.id), text);
-    return undefined;
+/** Requests that the host can never meet; those of a bundle are judged where they lie. */
+function unmet(tasks: readonly BundledTask[], family: Family | undefined): Problem[] {
+  if (family === undefined) return [];
+  return tasks.flatMap(({ spec }, index) =>
+    unmeetable(spec.resources, family.supply).map(({ path, message }) => ({ path: [index, ...path], message })),
+  );
+}
+
+function spreadBundle(tasks: readonly BundledTask[]): SpreadAnswer {
+  const rejected = tasks.flatMap((task) => {
+    const there = place(task.id, `${JSON.stringify(task.raw)}\n`, (value) => isDeepStrictEqual(value, task.raw));
+    return typeof there === 'object' ? (rejectTask(task, there.inUse) ?? []) : [];
+  });
+  return { kind: 'spread', tasks: tasks.length, published: [], rejected };
+}
+
+function spreadFamily(tasks: readonly BundledTask[], { parent, ancestors }: Family): SpreadAnswer {
+  const published: string[] = [];
+  for (const { id, raw } of tasks) {
+    const text = `${JSON.stringify({ ...raw, parent, ancestors })}\n`;
+    const there = place(id, text, (value) => (value as Raw | null)?.parent === parent); // the first text stands
+    if (there === 'published') published.push(id);
+    else if (typeof there === 'object') {
+      const problem = `${order.path}: the id ${id} is in use by another task of the job (${there.inUse}). Give the child another name.`;
+      return { kind: 'spread', tasks: tasks.length, published, rejected: [], problem };
+    }
   }
-  const there = readDrop(job.task(state, task.id), owners);
-  if (there.kind === 'json' && isDeepStrictEqual(there.value, task.raw)) return undefined;
-  const aside = job.task('pending', `.bundled-${task.id}`);
-  publish(aside, text);
+  return { kind: 'spread', tasks: tasks.length, published, rejected: [] };
+}
+
+/** Looks at an id that cannot be looked at: it is moved each time. */
+const MOST_LOOKS = 100;
+
+/** Publishes a task in pending/, unless its id is there: as the same task, or in use by another. The daemon moves tasks meanwhile. */
+function place(
+  id: string,
+  text: string,
+  isSame: (value: unknown) => boolean,
+): 'published' | 'there' | { inUse: State } {
+  for (let looks = 0; ; looks++) {
+    const state = folderOf(id);
+    if (state === undefined) {
+      const rejected = job.task('rejected', id);
+      if (isCutShort(rejected, text)) remove(rejected); // by a power cut, and rejected for that
+      if (publish(job.task('pending', id), text)) return 'published';
+      continue;
+    }
+    const at = job.task(state, id);
+    if (isCutShort(at, text)) {
+      replaceWhole(at, text); // published before a power cut, and not synced
+      return 'published';
+    }
+    const there = readParsed(at, (found) => JSON.parse(found) as unknown); // two names, half way between two folders, are no harm
+    if (there.kind === 'ok' && isSame(there.value)) return 'there';
+    if (there.kind !== 'missing' || looks >= MOST_LOOKS) return { inUse: state };
+  }
+}
+
+/** The first folder that has an id. A move under way can hide a name from one look, never from two. */
+function folderOf(id: string): State | undefined {
+  return foldersHolding(job, id)[0] ?? foldersHolding(job, id)[0];
+}
+
+/** Gives the name in rejected/ of a task whose id is in use for something else. */
+function rejectTask({ id, raw }: BundledTask, state: State): string | undefined {
+  const path = job.task('pending', id);
+  const aside = job.task('pending', `.bundled-${id}`);
+  publish(aside, `${JSON.stringify(raw)}\n`);
   return reject(
     job,
     aside,
-    task.id,
-    `${path}: the id ${task.id} of a bundle is in use: ${job.task(state, task.id)} is ${state}, with other content.\nGive one of them another id.`,
+    id,
+    `${path}: the id ${id} of a bundle is in use: ${job.task(state, id)} is ${state}, with other content.\nGive one of them another id.`,
   );
 }
 
 /** Trouble of this host, and no fault of the file. */
-const EXHAUSTED: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM']);
+const EXHAUSTED: ReadonlySet<string> = new Set([
+  'ENOSPC',
+  'EDQUOT',
+  'EROFS',
+  'EACCES',
+  'EIO',
+  'EMFILE',
+  'ENFILE',
+  'ENOMEM',
+]);
 
 function answerTo(error: unknown): SpreadAnswer {
   const code = errnoOf(error) ?? '';

@@ -49,7 +49,9 @@ export function start(world: World, job: Job, id: string, holdings: Holdings): v
     children: 0,
     since: now,
     dropped: false,
-    unsyncedDrops: 0,
+    spreads: new Map(),
+    syncing: new Set(),
+    mayHaveTaken: false,
     handedAt: now,
     nextLook: now + FIRST_LOOK_MS,
   };

@@ -65,9 +65,9 @@ export class World {
   readonly dues = new Map<Job, number>();
   /** Bundles being spread, by path. */
   readonly bundles = new Set<string>();
-  /** Those that a worker reads now, and jobs that have more of them. */
-  readonly spreading = new Set<string>();
-  readonly waitsToSpread = new Set<Job>();
+  /** Arrays that wait for a worker, by path, and how many workers there are now. */
+  readonly toSpread = new Map<string, () => void>();
+  workers = 0;
   /** Environment that commands inherit. */
   readonly inherited: Readonly<Record<string, string>>;
   /** umask of tasks: the one the daemon was started with. */

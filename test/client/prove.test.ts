@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Ground } from '../../src/client/prove-ground.ts';
 import { type Findings, judgeJob, noFindings, readAccount } from '../../src/client/prove-judge.ts';
-import { type Accepted, makeWork, randomBy } from '../../src/client/prove-work.ts';
+import { type Accepted, childrenOf, makeWork, randomBy } from '../../src/client/prove-work.ts';
 import { bin, speak } from '../helpers/place.ts';
 
 test('a dozen kills lose nothing, the verdict is one line, and the scratch directory is gone', async () => {
@@ -83,10 +83,10 @@ describe('the judge', () => {
 
   test('finds nothing in work that was done, retries, timeouts and children among it', () => {
     const kinds = new Set(tasks.map(({ kind }) => kind));
-    assert.deepEqual([...kinds].sort(), ['flaky', 'parent', 'plain', 'slow']);
+    assert.deepEqual([...kinds].sort(), ['brood', 'flaky', 'parent', 'plain', 'slow']);
     const { findings, count } = judged();
     assert.deepEqual(findings, noFindings());
-    assert.equal(count, 30 + 2 * tasks.filter(({ kind }) => kind === 'parent').length);
+    assert.equal(count, 30 + tasks.flatMap(childrenOf).length);
   });
 
   test('finds a task that was deleted, one in two folders, and a child that is missing', () => {

@@ -60,6 +60,49 @@ describe('what a task queues', { concurrency: true }, () => {
     assert.equal(array.folderOf('all'), undefined);
   });
 
+  it('is taken of an array whole or not at all: what is wrong with one of them is said, and none is queued', async () => {
+    const wrong = job('wrong');
+    const two = (second: object): string => dropping('all', [{ id: 'a', ...echo }, second]);
+    wrong.drop('p', { shell: two({ id: 'b', comand: 'true' }) });
+    wrong.drop('r', { shell: two({ id: 'b', ...echo, resources: { moon: 1 } }) });
+    wrong.drop('m', {
+      shell: dropping(
+        'all',
+        ['a', 'b', 'c', 'd'].map((id) => ({ id, ...echo })),
+      ),
+    });
+    wrong.drop('t', {
+      shell: 'printf "[" >"$SPOOLD_PENDING/all.json"; truncate -s 1100000 "$SPOOLD_PENDING/all.json"',
+    });
+    await ended(wrong, 'failed', 'p', 'r', 'm', 't');
+    for (const [id, said] of Object.entries({
+      p: /\[1\].*comand.*command.*in task "b"/s,
+      r: /moon.*in task "b"/s,
+      m: /it has more tasks than m may queue: 0 are queued, and max_children is 3/,
+      t: /it is no text: it has NUL characters/,
+    })) {
+      assert.equal(wrong.result(id).reason, 'bad_child', id);
+      assert.match(wrong.result(id).message, said);
+      assert.match(readText(wrong.path('runs', `${id}.1`, 'pending.closed', 'all.error.txt')) ?? '', said);
+    }
+    for (const id of ['a', 'b']) assert.equal(wrong.folderOf(id), undefined);
+  });
+
+  it('has an id in an array that another task of the job has: the attempt fails, and what came before it stands', async () => {
+    const taken = job('taken').drop('b', { shell: 'exit 1' });
+    await ended(taken, 'failed', 'b');
+    taken.drop('p', {
+      shell: dropping(
+        'all',
+        ['a', 'b', 'c'].map((id) => ({ id, ...echo })),
+      ),
+    });
+    await ended(taken, 'failed', 'p');
+    assert.match(taken.result('p').message, /the id b is in use by another task of the job \(failed\)/);
+    await ended(taken, 'succeeded', 'a');
+    assert.equal(taken.folderOf('c'), undefined);
+  });
+
   it('stands after a retry that queues fewer, and grows by what it queues besides', async () => {
     const again = job('again').drop('sum', { ...echo, dependencies: ['p'] });
     const first = dropping('a', echo) + dropping('b', { shell: 'echo first' });
