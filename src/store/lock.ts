@@ -1,6 +1,7 @@
 // One daemon per directory. Three things must agree: an abstract socket named by the directory (which `kill -9` frees at
 // once, so starting again never waits), the lock folder with its age (which also holds across containers and hosts), and
-// the identity in daemon.json (which tells a dead holder from a living one). Taking over happens only under the socket.
+// the identity in daemon.json (which tells a dead holder from a living one). Taking over happens only under the socket, is
+// announced in daemon.json first, and takes away no lock but the one whose holder was judged: a socket is not seen everywhere.
 import fs, { statSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import lockfile from 'proper-lockfile';
@@ -113,6 +114,7 @@ export async function acquireLock(
   // A first start names itself before it has the lock: if it dies between the two, the next one need not wait for its age.
   if (!isThere(layout.lock) && !isThere(layout.daemon)) publish(layout.daemon, recordText(record()));
   for (;;) {
+    const lockId = folderId(layout.lock); // before its holder is judged: a lock made since is nobody's who was judged
     const judged = readDaemonRecord(layout);
     const holder = isThere(layout.lock) ? daemonOf(layout) : undefined;
     if (holder?.kind === 'running' && holder.record.identity.pid !== identity.pid) {
@@ -121,10 +123,13 @@ export async function acquireLock(
     }
     const isDead = holder?.record !== undefined && livenessOf(holder.record.identity) === 'dead';
     const isCopied = holder !== undefined && judged !== undefined && holder.record === undefined; // of another directory
+    // Whoever takes over says so first: who comes now meets a living one, and leaves the lock to him.
+    const intent = isDead || isCopied ? record() : undefined;
+    if (intent !== undefined) replaceDurably(layout.daemon, recordText(intent));
     const held = await tryLock(layout, onLost);
     if (held !== undefined) {
       // One who cannot see our socket has come in the same moment, and we have pushed him out: until he knows, we wait.
-      const isSame = nameOf(judged) === nameOf(readDaemonRecord(layout));
+      const isSame = nameOf(intent ?? judged) === nameOf(readDaemonRecord(layout));
       if (!isSame) await new Promise((done) => setTimeout(done, 2 * LOCK_UPDATE_MS));
       const lock = new Lock(
         layout,
@@ -138,12 +143,13 @@ export async function acquireLock(
         lock.publish({});
       } catch (error) {
         if (lock.isOurs()) throw error;
-        socket?.close(); // and now he us
-        return busy(layout);
       }
-      return { kind: 'held', lock };
+      if (lock.isOurs()) return { kind: 'held', lock };
+      await lock.free(); // and now he us
+      return busy(layout);
     }
-    if ((isDead || isCopied) && removeEmptyFolder(layout.lock) !== 'occupied') continue; // the socket keeps every other taker away
+    if (intent !== undefined && folderId(layout.lock) === lockId && removeEmptyFolder(layout.lock) !== 'occupied')
+      continue;
     await new Promise((done) => setTimeout(done, 500));
   }
 }
