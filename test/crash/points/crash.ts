@@ -4,9 +4,10 @@ import { parseArgs } from 'node:util';
 import { generator } from '../../helpers/random.ts';
 import { cutImages, whyNoImages } from './image.ts';
 import { cutPower, record, recoverKept } from './power.ts';
+import { failureText, whereOf } from './report.ts';
 import { crash, type CrashPlan, MODES, type Mode, type Outcome, whyNoStrace } from './run.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
-import type { LauncherKind } from './trace.ts';
+import type { LauncherKind, Sabotage } from './trace.ts';
 
 const USAGE = `npm run crash -- [options]
   --scenario NAME   only this one (may be repeated): ${SCENARIOS.map(({ name }) => name).join(', ')}
@@ -21,6 +22,7 @@ const USAGE = `npm run crash -- [options]
   --images N        power cuts of a mounted ext4 image, as root, where no scenario or mode is named (5)
   --launcher KIND   native, bash or posix; without it, native, and the other two in short scenarios
   --cut FILE        only the state after a power cut that is kept there
+  --sabotage WHAT   a wrong order, to see it found: 'unlink before link' or 'no claim'
   --jobs N          so many at one time (2)
   --verbose         tell of each`;
 
@@ -52,6 +54,7 @@ const { values: given } = parseArgs({
     seed: { type: 'string', default: '1' },
     images: { type: 'string' },
     launcher: { type: 'string' },
+    sabotage: { type: 'string' },
     jobs: { type: 'string', default: '2' },
     verbose: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -125,7 +128,8 @@ function launchersFor(scenario: Scenario, mode: Mode): (LauncherKind | undefined
 async function every(scenario: Scenario, mode: Mode, launcher: LauncherKind | undefined, total: Count): Promise<void> {
   const count = none();
   const since = performance.now();
-  const base: CrashPlan = { scenario, mode, ...(launcher && { launcher }) };
+  const sabotage = given.sabotage as Sabotage | undefined;
+  const base: CrashPlan = { scenario, mode, ...(launcher && { launcher }), ...(sabotage && { sabotage }) };
   const attempt = async (plan: Partial<CrashPlan>): Promise<Outcome> => {
     const outcome = await crash({ ...base, ...plan });
     if (plan.points?.length !== 2) count.crashes += outcome.crashes;
@@ -227,23 +231,11 @@ function asked(): Partial<CrashPlan> {
 }
 
 function report(plan: CrashPlan, outcome: Outcome, count: Count): void {
-  const where =
-    plan.call === undefined
-      ? `--point ${plan.points?.join(',') ?? 0}`
-      : `--call ${plan.call.syscall}:${plan.call.when}`;
-  if (given.verbose)
-    say(`  ${plan.scenario.name} ${plan.mode} ${where}: ${outcome.violations.length === 0 ? 'ok' : 'WRONG'}`);
-  if (outcome.violations.length === 0) return;
+  const isGood = outcome.violations.length === 0;
+  if (given.verbose) say(`  ${plan.scenario.name} ${plan.mode} ${whereOf(plan)}: ${isGood ? 'ok' : 'WRONG'}`);
+  if (isGood) return;
   count.violations += 1;
-  const launcher = plan.launcher === undefined ? '' : ` --launcher ${plan.launcher}`;
-  say(
-    [
-      `VIOLATION in ${plan.scenario.name}, ${plan.mode}, ${where}`,
-      ...outcome.violations.map((line) => `  ${line}`),
-      ...outcome.story.map((line) => `  ${line}`),
-      `  again: npm run crash -- --scenario '${plan.scenario.name}' --mode '${plan.mode}' ${where}${launcher}`,
-    ].join('\n'),
-  );
+  say(failureText(plan, outcome));
 }
 
 function say(text: string): void {

@@ -60,6 +60,8 @@ export class Recording {
   private readonly writings: Writing[] = [];
   /** What is there now: folder → name → node. */
   private readonly names = new Map<Id, Map<string, Id>>([[ROOT, new Map()]]);
+  /** Names that were taken away. */
+  private readonly gone = new Set<string>();
   private readonly lastOf = new Map<Id, number>();
   private readonly syncs = new Map<string, { names: number; data: number }>();
   private readonly root: string;
@@ -178,6 +180,7 @@ export class Recording {
     const { folder, name } = this.where(op.path as string);
     const node = this.known({ data: '', ...op });
     this.names.get(folder)?.delete(name);
+    this.gone.add(op.path as string);
     this.name(op, { concerns: [folder, node], removed: { folder, name } });
   }
 
@@ -187,6 +190,7 @@ export class Recording {
     const added = { ...this.where(op.to as string), node };
     const replaced = this.names.get(added.folder)?.get(added.name);
     this.names.get(removed.folder)?.delete(removed.name);
+    this.gone.add(op.path as string);
     this.names.get(added.folder)?.set(added.name, node);
     const concerns = [removed.folder, added.folder, node, ...(replaced === undefined ? [] : [replaced])];
     this.name(op, { concerns: [...new Set(concerns)], removed, added });
@@ -194,7 +198,10 @@ export class Recording {
 
   private write(op: Op, data: Buffer, truncates = false): void {
     const node = this.at(op.path as string);
-    if (node === undefined) return; // written to after its name was gone
+    if (node === undefined) {
+      if (this.gone.has(op.path as string)) return; // written to after its name was gone
+      throw new Error(`${op.path}: it is written to, and the recording does not know where it comes from`);
+    }
     this.steps.push({ kind: 'write', writing: this.writings.push({ node, data, truncates }) - 1, op });
   }
 

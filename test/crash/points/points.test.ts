@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { generator } from '../../helpers/random.ts';
 import { cutPower, record } from './power.ts';
+import { failureText } from './report.ts';
 import { crash } from './run.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 
@@ -33,14 +34,34 @@ test('the harness sees two operations that are in the wrong order', async () => 
   const swapped = { scenario: scenario('success'), mode: 'daemon', sabotage: 'unlink before link' } as const;
   const { trace } = await crash(swapped);
   const unlinked = trace.find(({ op, path }) => op === 'unlink' && path?.endsWith('/running/x.json'));
-  // It comes to no end, so all of its patience is used up: more of it only where the machine is too busy to crash by then.
-  for (const patience of [15_000, 60_000, 300_000]) {
-    const { crashes, violations } = await crash({ ...swapped, points: [(unlinked?.n ?? 0) + 1], patience });
-    if (crashes === 0 && patience < 300_000) continue;
-    assert.equal(crashes, 1);
-    assert.ok(violations.includes('j/x is in no folder'), violations.join('\n'));
-    return;
-  }
+  const point = (unlinked?.n ?? 0) + 1;
+  const plan = { ...swapped, points: [point], patience: 15_000 };
+  const outcome = await crash(plan);
+  assert.equal(outcome.crashes, 1);
+  assert.ok(outcome.violations.includes('j/x is in no folder'), outcome.violations.join('\n'));
+  const text = failureText(plan, outcome);
+  assert.match(text, new RegExp(`VIOLATION in success, daemon, --point ${point}\n`));
+  assert.match(text, new RegExp(`crash 1 instead of change ${point}: create jobs/j/succeeded/x.json\n`));
+  assert.match(text, / {4}jobs\/j\/running\/x.run {2}→ ..\/runs\/x.1\n/, 'the tree that it left');
+  const again = `npm run crash -- --scenario 'success' --mode 'daemon' --point ${point} --sabotage 'unlink before link'`;
+  assert.ok(text.endsWith(`again: ${again}`), text);
+});
+
+test('what is added while submit archives a finished job of that name runs, and runs once', async () => {
+  const archiving = { scenario: scenario('add while archiving'), mode: 'rival' } as const;
+  const { commandChanges } = await crash(archiving);
+  const points = Array.from({ length: commandChanges.reduce((sum, n) => sum + n, 0) }, (_, i) => i + 1);
+  assert.ok(points.length > 8, `submit takes ${points.length} changes`);
+  let crashes = 0;
+  const worker = async (): Promise<void> => {
+    for (let point = points.shift(); point !== undefined; point = points.shift()) {
+      const outcome = await crash({ ...archiving, points: [point] });
+      assert.deepEqual(outcome.violations, [], told(outcome).join('\n'));
+      crashes += outcome.crashes;
+    }
+  };
+  await Promise.all([worker(), worker()]);
+  assert.ok(crashes > 8, `it was held up ${crashes} times`);
 });
 
 test('whatever a power cut leaves of an acknowledged task, it is there', async () => {

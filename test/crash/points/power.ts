@@ -4,7 +4,7 @@
 import { linkSync, mkdirSync, mkdtempSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type Folder, isThere, Place, readText } from '../../helpers/place.ts';
+import { type Folder, isThere, type JobHands, Place, readText } from '../../helpers/place.ts';
 import { waitUntil } from '../../helpers/wait-until.ts';
 import { type Cut, type Entry, type Image, Recording } from './disk.ts';
 import { accountOf, tasksIn } from './judge.ts';
@@ -190,7 +190,7 @@ async function recover(scenario: Scenario, recorded: Recorded, cuts: readonly Cu
       );
     await waitUntil(
       'every task of every state has ended',
-      () => unfinished().length === 0 && laid.every(({ name }) => place.job(name).names('running').length === 0),
+      () => unfinished().length === 0 && laid.every(({ name }) => isAtRest(place.job(name))),
       () => `${JSON.stringify(unfinished().slice(0, 10))}\n${place.log.slice(-2000)}`,
       PATIENCE,
     ).catch(wrongWithAll);
@@ -212,6 +212,11 @@ async function recover(scenario: Scenario, recorded: Recorded, cuts: readonly Cu
     await place.close().catch(wrongWithAll);
   }
   return violations;
+}
+
+/** No attempt is claimed, no array still to be spread. */
+function isAtRest(job: JobHands): boolean {
+  return job.names('running').length === 0 && !job.names('pending').some((name) => name.startsWith('.bundle-'));
 }
 
 /** Lays a state out as a job of another name: paths, the boot and the inode of each run directory are made to fit. */
@@ -286,7 +291,9 @@ function judge(
     const begun = lines.filter((line) => line.startsWith(`begin ${id} `));
     const isChild = scenario.children?.includes(id) ?? false;
     if (folders.length > 1) wrong.push(`${id} is in ${folders.join(' and ')}`);
-    if (folders.length === 0 && isSubmitted && !isChild) wrong.push(`${id} is in no folder`);
+    const wasDropped =
+      !scenario.late?.includes(id) || cut.before.some(({ op, path }) => op === 'dropped' && path === id);
+    if (folders.length === 0 && isSubmitted && !isChild && wasDropped) wrong.push(`${id} is in no folder`);
     if (folders[0] === 'rejected' && isSubmitted && !isChild) wrong.push(`${id} is rejected: ${job.rejection(id)}`);
     if (folders[0] === 'succeeded' && begun.length > 0 && !lines.some((line) => line.startsWith(`end ${id} `)))
       wrong.push(`${id} succeeded and never came to its end`);

@@ -106,15 +106,13 @@ function patch(options: PreloadOptions, counter: Int32Array): void {
   const patched = fs as unknown as Record<string, unknown>;
 
   patched['openSync'] = (file: fs.PathLike, flags?: fs.OpenMode, mode?: fs.Mode): number => {
-    const writes = typeof flags === 'string' && /[wa+]/.test(flags);
     if (!isOurs(file)) return real.openSync(file, flags ?? 'r', mode);
     const name = path(file);
     const open = () => real.openSync(file, flags ?? 'r', mode);
-    const isNew = writes && real.lstatSync(name, { throwIfNoEntry: false }) === undefined;
-    const fd =
-      writes && (isNew || flags.startsWith('w'))
-        ? change({ op: isNew ? 'create' : 'truncate', path: name }, open)
-        : open();
+    const { creates, truncates } = meaningOf(flags);
+    const stat = creates || truncates ? real.lstatSync(name, { throwIfNoEntry: false }) : undefined;
+    const op = creates && stat === undefined ? 'create' : truncates && stat?.isFile() ? 'truncate' : undefined;
+    const fd = op === undefined ? open() : change({ op, path: name }, open);
     files.set(fd, name);
     return fd;
   };
@@ -304,6 +302,16 @@ function endEverything(real: typeof fs, root: string): void {
       process.kill(pid, 'SIGKILL');
     } catch {} // gone
   }
+}
+
+/** What opening a file so does to it. */
+function meaningOf(flags: fs.OpenMode | undefined): { creates: boolean; truncates: boolean } {
+  if (typeof flags === 'number') {
+    const { O_CREAT, O_TRUNC } = fs.constants;
+    return { creates: (flags & O_CREAT) !== 0, truncates: (flags & O_TRUNC) !== 0 };
+  }
+  const creates = /[wa]/.test(flags ?? 'r');
+  return { creates, truncates: creates && (flags ?? '').startsWith('w') };
 }
 
 function path(value: unknown): string {

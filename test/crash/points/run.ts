@@ -164,6 +164,9 @@ export class CrashRun {
       await this.stop();
     }
     this.violations.push(...judge(this.place, scenario, this.account, !byRunner && mode !== 'all'));
+    const { launcher } = this.plan;
+    if (launcher !== undefined && !this.place.log.includes(`"launcher":"${launcher}"`))
+      this.violations.push(`it was not run by the launcher ${launcher}`);
     await this.recoverAgain();
   }
 
@@ -224,7 +227,7 @@ export class CrashRun {
   // For scenarios
 
   /** Waits for something, while daemons that were made to crash are started again. */
-  async until(what: string, isDone: () => boolean): Promise<void> {
+  async until(what: string, isDone: () => boolean | undefined): Promise<void> {
     await waitUntil(
       what,
       () => {

@@ -1,7 +1,7 @@
 // What happens while the world is stopped again and again: each scenario is what a person does, and where every task
 // must come to. The tasks tell an account outside of the state directory what they do, in single appended lines.
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
-import type { Folder, Task } from '../../helpers/place.ts';
+import { type Folder, readText, type Task } from '../../helpers/place.ts';
 import type { CommandOptions, CrashRun } from './run.ts';
 
 export interface Scenario {
@@ -23,6 +23,8 @@ export interface Scenario {
   power?: boolean;
   /** Ids that only a running task drops: nobody was told that they are safe. */
   children?: readonly string[];
+  /** Ids that are dropped, and synced, while it goes on. */
+  late?: readonly string[];
   /** Ids that wait for their time, if nobody moves them. */
   waiting?: readonly string[];
   /** `job/task` → its folder in the end, and how often it is run if only daemons crash. */
@@ -39,14 +41,31 @@ function telling(run: CrashRun, body = ':'): Task {
 }
 
 /** Fails until the task has come to its end so many times. */
-function failsUntil(run: CrashRun, times: number): Task {
-  const { shell } = telling(run);
+function failsUntil(run: CrashRun, times: number, body?: string): Task {
+  const { shell } = telling(run, body);
   return { shell: `${String(shell)}\n[ "$(grep -c "^end $SPOOLD_TASK " '${run.account}')" -ge ${times} ] || exit 1` };
 }
 
 /** Until a file is there. */
 function waitsFor(run: CrashRun, file: string): Task {
-  return telling(run, `until [ -e '${run.place.aside(file)}' ]; do sleep 0.02; done`);
+  return telling(run, waiting(run, file));
+}
+
+function waiting(run: CrashRun, file: string): string {
+  return `until [ -e '${run.place.aside(file)}' ]; do sleep 0.02; done`;
+}
+
+/** Drops a task and waits until a daemon has taken it in: which of two starts first, nobody says. */
+async function dropLater(run: CrashRun, id: string): Promise<void> {
+  const job = run.place.job(JOB);
+  const [file, text] = [job.file('pending', id), JSON.stringify(telling(run))];
+  run.did({ op: 'create', path: file });
+  run.did({ op: 'write', path: file, data: Buffer.from(text).toString('base64') });
+  run.did({ op: 'fsync', path: file });
+  run.did({ op: 'fsync', path: job.path('pending') });
+  run.did({ op: 'dropped', path: id });
+  job.drop(id, text);
+  await run.until(`${id} is known`, () => readText(run.place.at('events.ndjson'))?.includes(`"task":"${id}"`));
 }
 
 function go(run: CrashRun, file: string): void {
@@ -310,16 +329,14 @@ export const SCENARIOS: readonly Scenario[] = [
     short: true,
     power: true,
     before(run) {
-      run.place
-        .job(JOB)
-        .make({ max_parallel: 1, job_timeout: '1h' })
-        .drop('x', waitsFor(run, 'nothing'))
-        .drop('y', telling(run));
+      run.place.job(JOB).make({ max_parallel: 1, job_timeout: '1h' }).drop('x', waitsFor(run, 'nothing'));
     },
     async act(run) {
       await run.until('x has begun', () => run.begun('x') > 0);
+      await dropLater(run, 'y');
       settings(run, { max_parallel: 1, job_timeout: 0.01 });
     },
+    late: ['y'],
     ends: { 'j/x': ['failed', 1], 'j/y': ['cancelled', 0] },
   },
   {
@@ -327,16 +344,20 @@ export const SCENARIOS: readonly Scenario[] = [
     power: true,
     before(run) {
       const job = run.place.job(JOB).make({ max_parallel: 1, on_failure: 'stop' });
-      job.drop('x', { ...failsUntil(run, 2), priority: 'foreground' }).drop('y', telling(run));
+      job.drop('x', failsUntil(run, 2, waiting(run, 'go')));
     },
     async act(run) {
       const job = run.place.job(JOB);
+      await run.until('x has begun', () => run.begun('x') > 0);
+      await dropLater(run, 'y');
+      go(run, 'go');
       await run.until(
         'y is cancelled',
         () => job.isIn('cancelled', 'y') && job.isIn('failed', 'x') && !job.isClaimed('x'),
       );
       await moveUntil(run, 'x', 'failed', 'pending', () => !job.isIn('failed', 'x'));
     },
+    late: ['y'],
     ends: { 'j/x': ['succeeded', 2], 'j/y': ['succeeded', 1] },
   },
   {

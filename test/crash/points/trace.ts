@@ -34,8 +34,8 @@ export interface Op {
   op:
     | ('create' | 'truncate' | 'write' | 'rename' | 'link' | 'symlink' | 'unlink' | 'mkdir' | 'rmdir' | 'chmod')
     | ('fsync' | 'sync-begin' | 'sync-end' | 'failed')
-    /** A run directory given to the launcher; its command; its runner heard of. A command line that ended with 0. */
-    | ('hand-over' | 'began' | 'ended' | 'done' | 'acknowledged');
+    /** A run directory given to the launcher; its command; its runner heard of. A command line that ended with 0; a drop that was synced. */
+    | ('hand-over' | 'began' | 'ended' | 'done' | 'acknowledged' | 'dropped');
   path?: string;
   /** The new name, or what a symbolic link says. */
   to?: string;
