@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { generator } from '../../helpers/random.ts';
-import { cutPower, record } from './power.ts';
+import { cutPower, record, recoverKept, type Violation } from './power.ts';
 import { failureText } from './report.ts';
 import { crash } from './run.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
@@ -72,4 +74,8 @@ test('whatever a power cut leaves of an acknowledged task, it is there', async (
   assert.deepEqual(violations, []);
   const unsafe = await cutPower(add, recorded, { most: 40, random: generator(1), withoutSyncs: true });
   assert.ok(unsafe.violations.length > 0, 'without syncs something is missing, and the harness sees it');
+  const { file } = unsafe.violations[0] as Violation;
+  const again = await recoverKept(file);
+  assert.ok(again.length > 0, 'a state that was kept is recovered from once more, and judged the same');
+  for (const kept of [...unsafe.violations, ...again]) rmSync(dirname(kept.file), { recursive: true, force: true });
 });

@@ -116,7 +116,7 @@ function withMaps(_: string, value: unknown): unknown {
 }
 
 function revived(_: string, value: { map?: [string, Entry][]; type?: string; data?: number[] } | null): unknown {
-  if (value?.map !== undefined) return new Map(value.map);
+  if (Array.isArray(value?.map)) return new Map(value.map);
   return value?.type === 'Buffer' ? Buffer.from(value.data ?? []) : value;
 }
 
@@ -270,6 +270,13 @@ function toldBefore({ lines }: Recorded, { before }: Cut): string[] {
 
 const FINAL: readonly Folder[] = ['succeeded', 'failed', 'cancelled', 'skipped', 'rejected'];
 
+/** By itself, or because a person moves it. */
+const mayComeBackFrom = ({ name }: Scenario): string[] => [
+  'skipped',
+  'failed',
+  ...(name === 'on_failure: stop' ? ['cancelled'] : []),
+];
+
 function judge(
   scenario: Scenario,
   place: Place,
@@ -294,7 +301,8 @@ function judge(
     const wasDropped =
       !scenario.late?.includes(id) || cut.before.some(({ op, path }) => op === 'dropped' && path === id);
     if (folders.length === 0 && isSubmitted && !isChild && wasDropped) wrong.push(`${id} is in no folder`);
-    if (folders[0] === 'rejected' && isSubmitted && !isChild) wrong.push(`${id} is rejected: ${job.rejection(id)}`);
+    if (folders[0] === 'rejected' && isSubmitted && !isChild && wasDropped)
+      wrong.push(`${id} is rejected: ${job.rejection(id)}`);
     if (folders[0] === 'succeeded' && begun.length > 0 && !lines.some((line) => line.startsWith(`end ${id} `)))
       wrong.push(`${id} succeeded and never came to its end`);
     if (
@@ -312,7 +320,7 @@ function judge(
       !had('running', id) &&
       !cut.image.has(`jobs/j/running/${id}.run`);
     const again = begun.length - before.filter((line) => line.startsWith(`begin ${id} `)).length;
-    if (ended && again > 0 && !had('skipped', id) && !had('failed', id))
+    if (ended && again > 0 && !mayComeBackFrom(scenario).some((from) => had(from, id)))
       wrong.push(`${id} had ended, on the disk, and was run again`);
     if (scenario.name === 'on_lost: fail' && begun.length > 1)
       wrong.push(`${id} was run again, in spite of on_lost: fail`);
