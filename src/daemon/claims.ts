@@ -146,7 +146,7 @@ function act(world: World, attempt: Attempt, verdict: Verdict, pidFile: PidFile)
 /** Takes in what it dropped, and holds it to its timeout. */
 function watch(world: World, attempt: Attempt): void {
   world.wake.watchAttempt(attempt);
-  const left = attempt.deadline === undefined ? Number.POSITIVE_INFINITY : (attempt.deadline - uptime()) * 1000;
+  const left = timeLeft(world, attempt);
   const silent = attempt.runner === undefined || livenessOf(attempt.runner) !== 'alive';
   // Nobody tells of a runner's death, or of a drop whose hint was lost: look again after as long as it has lived.
   const lived = monotonic() - attempt.since;
@@ -154,6 +154,13 @@ function watch(world: World, attempt: Attempt): void {
   if (left > 0) return takeChildren(world, attempt, attempt.run.layout.pending, 'now');
   const limit = specOf(attempt)?.timeout ?? world.config.taskTimeout;
   beginEnding(world, attempt, 'timeout', `it ran longer than its timeout of ${formatDuration(limit)}`);
+}
+
+/** In ms; of one whose PID file is gone it is counted from when we began to look after it. */
+function timeLeft(world: World, attempt: Attempt): number {
+  if (attempt.deadline !== undefined) return (attempt.deadline - uptime()) * 1000;
+  const limit = attempt.runner === undefined ? (specOf(attempt)?.timeout ?? world.config.taskTimeout) : 'none';
+  return limit === 'none' ? Number.POSITIVE_INFINITY : attempt.since + limit * 1000 - monotonic();
 }
 
 function beginEndingMoved(world: World, attempt: Attempt): void {

@@ -52,8 +52,9 @@ export interface Serving {
 
 /** Takes a directory and serves it. Resolves once recovery is over. Errors: DAEMON_RUNNING (its record as `cause`), STATE_DIR_…, CONFIG_INVALID. */
 export async function serve(options: ServeOptions): Promise<Serving> {
+  const taskUmask = process.umask(0o077);
   const layout = openStateDir(options.dir, { create: true });
-  const taskUmask = process.umask(umaskOf(layout.root));
+  process.umask(umaskOf(layout.root)); // what it says of its group
   const config = { ...readConfig(layout), ...options.overrides };
   const identity = ownIdentity();
   let lost: string | undefined;

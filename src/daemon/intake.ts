@@ -14,6 +14,7 @@ import { type Drop, fileStamp, foldersHolding, readDrop, renameUnreadableNames }
 import { takeBundle } from './bundle.ts';
 import { endFamily } from './endings.ts';
 import { FolderReading } from './folder-reading.ts';
+import { isDisplaced } from './job-folders.ts';
 import { type Job, WATCHED } from './job.ts';
 import { factsFrom, factsOf, judge, reasonOf, sameIdText } from './judge.ts';
 import { leaveAlone, lookAtRejected, readText, rejectDrop, SETTLE_MS } from './rejections.ts';
@@ -62,6 +63,7 @@ export function takeIn(world: World, job: Job, deadline: number): boolean {
 
 function followHints(world: World, job: Job, deadline: number): boolean {
   for (const [state, names] of job.hints) {
+    if (isDisplaced(job.layout.folder(state))) return leaveFolder(job);
     for (const name of names) {
       names.delete(name);
       orAgain(job, state, () => lookAtName(world, job, state, name));
@@ -76,6 +78,7 @@ function followHints(world: World, job: Job, deadline: number): boolean {
 function readOn(world: World, job: Job, deadline: number): boolean {
   for (const state of job.dirty) {
     if (job.reading !== undefined) break;
+    if (isDisplaced(job.layout.folder(state))) return leaveFolder(job);
     job.dirty.delete(state);
     job.reading = new FolderReading(job, state);
   }
@@ -87,6 +90,12 @@ function readOn(world: World, job: Job, deadline: number): boolean {
     else atItsEnd(world, job, reading);
   });
   return job.reading === undefined && monotonic() <= deadline;
+}
+
+/** What is to be looked at stays so until its folders are in order: that is looked at first, in the next turn. */
+function leaveFolder(job: Job): false {
+  job.settingsDue = true;
+  return false;
 }
 
 /** If it fails, the folder counts as unread: the next look at it finds again what was missed. */

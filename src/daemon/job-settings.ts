@@ -1,11 +1,12 @@
 // The settings of one job: job.json, and the files `paused` and `parallel` beside it. A job.json that does not read never
-// means defaults: the job starts nothing until it does.
+// means defaults: the job starts nothing until it does. Its folders are looked at first.
 import { isThere } from '../host/atomic.ts';
 import { NO_JOB_SETTINGS, parseJob } from '../protocol/job.ts';
 import { describeBriefly } from '../protocol/problems.ts';
 import { readParallel } from '../store/snapshot.ts';
 import { fileStamp, readDrop } from '../store/tasks.ts';
 import type { Job } from './job.ts';
+import { folderProblem } from './job-folders.ts';
 import { readClock } from './job-clock.ts';
 import { reasonOf } from './judge.ts';
 import type { World } from './world.ts';
@@ -13,6 +14,11 @@ import type { World } from './world.ts';
 /** Reads what changed of a job's settings: job.json, `paused`, `parallel`. */
 export function readSettings(world: World, job: Job): void {
   const limit = job.limit;
+  const before = job.trouble;
+  job.trouble = folderProblem(world.layout, job.layout, world.owners);
+  if (job.trouble !== undefined && job.trouble !== before)
+    world.log.error('a job is left alone until its folders are in order', { job: job.name, reason: job.trouble });
+  if (job.trouble !== undefined) return;
   job.paused = isThere(job.layout.paused);
   const parallel = readParallel(job.layout.parallel);
   if (parallel === 'damaged')

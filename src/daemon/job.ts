@@ -102,6 +102,8 @@ export class Job implements Candidate {
   settingsStamp: string | undefined;
   /** Why job.json does not read; the job starts nothing until it does. */
   damage: string | undefined;
+  /** What is wrong with its folders: until it is mended, nothing in it is touched. */
+  trouble: string | undefined;
   paused = false;
   parallel: number | undefined;
   turn = 0;
@@ -159,7 +161,7 @@ export class Job implements Candidate {
 
   /** How many of its tasks may run at one time, but for the global limit. */
   get limit(): number {
-    if (this.damage !== undefined || this.paused) return 0;
+    if (this.damage !== undefined || this.trouble !== undefined || this.paused) return 0;
     if (this.parallel !== undefined) return this.parallel;
     const said = this.settings.maxParallel ?? 1;
     return said === 'none' ? Number.POSITIVE_INFINITY : said;

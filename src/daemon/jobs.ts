@@ -4,11 +4,11 @@ import { errnoOf, unless } from '../errors.ts';
 import { createFolder, moveIfFree, namesIn, sweepUnfinished } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { isName, nameProblem } from '../protocol/names.ts';
-import { STATES } from '../protocol/states.ts';
 import { archivingsIn, finishArchiving } from '../store/archive.ts';
 import { readClaims } from './claims.ts';
 import { addStray } from './endings.ts';
 import { Job } from './job.ts';
+import { folderProblem, makeFolders } from './job-folders.ts';
 import type { World } from './world.ts';
 
 /** Takes up jobs that are new, and forgets those that are gone; past `deadline` (monotonic ms) the rest is left for the next turn. */
@@ -56,9 +56,11 @@ function takeUp(world: World, name: string): void {
 
 function addJob(world: World, name: string): void {
   const layout = world.layout.job(name);
-  const stat = unless(['ENOTDIR', 'ENOENT'], () => statSync(layout.root, { throwIfNoEntry: false }));
-  if (stat === undefined || !stat.isDirectory()) return;
-  const problem = isName(name) ? twinOf(world, name) : nameProblem(name);
+  const stat = unless(['ENOTDIR', 'ENOENT'], () => lstatSync(layout.root, { throwIfNoEntry: false }));
+  if (stat === undefined || !(stat.isDirectory() || stat.isSymbolicLink())) return;
+  const problem = isName(name)
+    ? (twinOf(world, name) ?? folderProblem(world.layout, layout, world.owners))
+    : nameProblem(name);
   if (problem !== undefined) {
     world.log.warn('a folder in jobs/ is no job', { name, reason: problem });
     return;
@@ -66,7 +68,7 @@ function addJob(world: World, name: string): void {
   const job = new Job(name, layout, world.active, world.attempts);
   job.wasThere = world.recovering;
   world.jobs.set(name, job);
-  makeFolders(job);
+  makeFolders(layout);
   sweepUnfinished(layout.folder('pending'), wallClock(), ABANDONED_AFTER_S);
   readClaims(world, job);
   job.stir();
@@ -74,12 +76,6 @@ function addJob(world: World, name: string): void {
 
 /** A dot file or folder of ours that nobody has touched for so long has no living writer. */
 export const ABANDONED_AFTER_S = 3600;
-
-/** All folders are there from the beginning, so that every move a person may want is one `mv`. */
-function makeFolders(job: Job): void {
-  for (const state of STATES) createFolder(job.layout.folder(state));
-  createFolder(job.layout.runs);
-}
 
 function twinOf(world: World, name: string): string | undefined {
   const twin = [...world.jobs.keys()].find((other) => other.toLowerCase() === name.toLowerCase());

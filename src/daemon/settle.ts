@@ -2,7 +2,7 @@
 // the result names, the claim unlinked. A crash after any of them is finished by the next look: without a result the
 // attempt is judged again from its facts, with one the move is made again.
 import { errnoOf } from '../errors.ts';
-import { createFolder, isThere, moveByLink } from '../host/atomic.ts';
+import { createFolder, isFolder, isThere, moveByLink } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { TICKS_PER_SECOND } from '../host/identity.ts';
 import { type AttemptResult, type Destination, describeExit, type Reason } from '../protocol/result.ts';
@@ -46,6 +46,7 @@ const MAX_LOST_IN_A_ROW = 3;
 
 /** Writes down how an attempt ended and moves its task there. A disk too full for it is tried again. */
 export function settle(world: World, attempt: Attempt, end: End): void {
+  if (!isFolder(attempt.run.layout.root)) return giveBack(world, attempt); // removed by hand: nothing can be written of it
   try {
     if (hasTakenAll(attempt) && !attempt.told?.isClosed && closeDrops(attempt.run.layout))
       takeChildren(world, attempt, attempt.run.layout.closed, 'last');
@@ -56,7 +57,7 @@ export function settle(world: World, attempt: Attempt, end: End): void {
   } catch (error) {
     delete attempt.told; // whatever is there by now, a look finds it
     if (errnoOf(error) === undefined) throw error;
-    if (!isThere(attempt.run.layout.root)) return giveBack(world, attempt); // removed by hand: nothing can be written of it
+    if (!isFolder(attempt.run.layout.root)) return giveBack(world, attempt);
     attempt.nextLook = monotonic() + SETTLE_AGAIN_MS;
     world.log.error('an attempt could not be settled; tried again', {
       job: attempt.job.name,

@@ -68,7 +68,8 @@ function lookAtAttempts(world: World): void {
       for (const later of looks.slice(at)) world.looks.add(later); // the loop is to breathe
       return;
     }
-    if (!guarded(world, attempt.job, () => lookAt(world, attempt))) attempt.nextLook = now + TROUBLE_AGAIN_MS;
+    if (attempt.job.trouble !== undefined || !guarded(world, attempt.job, () => lookAt(world, attempt)))
+      attempt.nextLook = now + TROUBLE_AGAIN_MS;
   }
 }
 
@@ -85,10 +86,10 @@ function lookAround(world: World): void {
       if (!job.stillThere()) return forgetJob(world, job);
       openAgain(job);
       job.forgetEchoes();
-      noticeChanges(job);
-      readClaims(world, job);
       job.settingsDue = true;
       lookAtSettings(world, job);
+      if (job.isGone || job.trouble !== undefined) return;
+      readClaims(world, job);
       writeSummary(world, job);
     });
   }
@@ -129,7 +130,7 @@ function takeEverythingIn(world: World): boolean {
   for (const job of world.active) {
     guarded(world, job, () => {
       if (job.settingsDue) lookAtSettings(world, job);
-      if (job.isGone) return;
+      if (job.isGone || job.trouble !== undefined) return;
       const done = takeIn(world, job, deadline);
       if (done) job.markLoaded();
       all &&= done;
@@ -143,6 +144,7 @@ function lookAtSettings(world: World, job: Job): void {
   job.settingsDue = false;
   if (!job.stillThere()) return forgetJob(world, job);
   readSettings(world, job);
+  if (job.trouble !== undefined) return;
   world.wake.watchJob(job);
   noticeChanges(job);
 }

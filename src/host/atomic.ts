@@ -143,9 +143,10 @@ export function replaceWhole(path: string, content: Content, options: { sync?: b
   renameSync(unfinished, path);
 }
 
-/** Swaps a whole file for another so that it survives a power cut: data synced, renamed, folder synced. */
+/** Swaps a whole file for another so that it survives a power cut: data synced, renamed, folder synced. A link in its place is removed: it would be followed. */
 export function replaceDurably(path: string, content: string): void {
   beforeChange(path);
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) unlinkSync(path);
   writeFileAtomic.sync(path, content, { mode: 0o666 & ~process.umask(), fsync: true });
   syncFolder(dirname(path));
 }
@@ -327,6 +328,11 @@ export function ensureFolderDurably(path: string): void {
 /** True if anything, a dangling link too, has this name. */
 export function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** True if a folder, and no link to one, has this name. */
+export function isFolder(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
 /** True if both names are there and name one file. */

@@ -22,6 +22,12 @@
 {
 dialect=$1 umask=$2 host="$3 $4 $5"
 umask "$umask"
+# What the daemon was started with is no business of a task. Node keeps back the first sixteen; dash could close none above 9.
+if [ "$dialect" = bash ]; then
+  for descriptor in /proc/$$/fd/*; do
+    case ${descriptor##*/} in [0-9] | 255) ;; *) eval "exec ${descriptor##*/}>&-" ;; esac
+  done
+fi
 set -f
 exec 3<&0 </dev/null
 case $dialect in

@@ -52,16 +52,17 @@ export function look(facts: AttemptFacts): Verdict {
   if (facts.hasResult) return 'finish';
   if (facts.isVoid || (!facts.hasScript && !facts.hasBegun && !facts.isCutOff)) return 'give back';
   const silent = facts.hasBegun && !facts.runnerLives && !facts.hasLastWord;
-  if (facts.isEnding) return isOver(facts) ? 'settle as ended' : facts.hasBegun ? 'go on ending' : 'void';
+  if (facts.isEnding)
+    return isOver(facts) ? 'settle as ended' : facts.hasBegun || facts.isCutOff ? 'go on ending' : 'void';
   if (facts.hasLastWord) return 'settle by last word';
-  if (!facts.hasBegun && facts.isCutOff) return 'lost';
-  if (!facts.hasBegun) return facts.isOverdue || !facts.taskIsThere ? 'void' : 'wait';
-  if (silent && facts.processesLeft() === 0) return 'lost';
+  const isCutOff = !facts.hasBegun && facts.isCutOff;
+  if (!facts.hasBegun && !isCutOff) return facts.isOverdue || !facts.taskIsThere ? 'void' : 'wait';
+  if ((silent || isCutOff) && facts.processesLeft() === 0) return 'lost';
   return facts.taskIsThere ? 'watch' : 'begin ending';
 }
 
 /** Nothing of it is left: its runner is dead, or has said its last word, and none of its processes lives. */
 function isOver(facts: AttemptFacts): boolean {
-  if (!facts.hasBegun) return facts.isCutOff;
+  if (!facts.hasBegun) return facts.isCutOff && facts.processesLeft() === 0;
   return (!facts.runnerLives || facts.hasLastWord) && facts.processesLeft() === 0;
 }

@@ -7,6 +7,7 @@ import { errnoOf, unless } from '../errors.ts';
 import {
   claimLink,
   createFolder,
+  isFolder,
   isThere,
   linkExclusive,
   overwrite,
@@ -101,6 +102,7 @@ const ENDING_WORDS = {
  * leads nowhere and is named after the reason: it is kept in the inode, as an empty file is.
  */
 export function writeEnding(run: RunLayout, ending: Ending): boolean {
+  if (!isFolder(run.root)) return false; // a link would lead elsewhere
   return (
     isTaken(() => (overwrite(run.ending, `${JSON.stringify(ending)}\n`), true)) ||
     isTaken(() => (remove(run.ending), claimLink(ending.reason, run.ending)))

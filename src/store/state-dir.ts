@@ -62,6 +62,7 @@ export function openStateDir(path: string, options: { create: boolean }): Layout
   }
   const layout = new Layout(realpathSync(path));
   checkOwner(layout.root);
+  checkInside(layout);
   checkVersion(layout);
   return layout;
 }
@@ -123,11 +124,22 @@ function checkOwner(path: string): void {
       hint: 'Tasks run as the owner of the directory: use one of your own (--dir).',
     });
   }
-  if ((stat.mode & 0o002) !== 0) {
-    throw new SpooldError('STATE_DIR_OPEN', `${path} may be written to by every user of this host.`, {
-      path,
-      hint: `Whoever writes there runs commands as you. Close it: chmod o-rwx ${path}`,
-    });
+  if ((stat.mode & 0o002) !== 0) throw openToAll(path, 'o-rwx');
+}
+
+function openToAll(path: string, change: string): SpooldError {
+  return new SpooldError('STATE_DIR_OPEN', `${path} may be written to by every user of this host.`, {
+    path,
+    hint: `Whoever writes there runs commands as you. Close it: chmod ${change} ${path}`,
+  });
+}
+
+/** Where others may go through the directory, to the pending/ of a job, nothing on their way may be theirs to write to. */
+function checkInside({ root, jobs, env, config }: Layout): void {
+  if ((statSync(root).mode & 0o001) === 0) return;
+  for (const path of [jobs, env, config]) {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat !== undefined && (stat.mode & 0o002) !== 0) throw openToAll(path, 'o-w');
   }
 }
 

@@ -8,8 +8,9 @@ interface Facts extends Omit<AttemptFacts, 'processesLeft'> {
 
 /** It can never run, or it began and nothing of it is left, or another boot began it. */
 const isOver = (it: Facts): boolean =>
-  it.isVoid || (it.hasBegun ? (it.hasLastWord || !it.runnerLives) && !it.hasProcesses : it.isCutOff);
-const isAlive = (it: Facts): boolean => it.hasBegun && (it.runnerLives || it.hasProcesses);
+  it.isVoid || (!it.hasProcesses && (it.hasBegun ? it.hasLastWord || !it.runnerLives : it.isCutOff));
+const isAlive = (it: Facts): boolean =>
+  it.hasBegun ? it.runnerLives || it.hasProcesses : it.isCutOff && it.hasProcesses;
 
 /** The table of docs/protocol.md, "A look": the first row that holds. */
 const TABLE: [row: string, holds: (it: Facts) => boolean, then: Verdict][] = [
