@@ -62,7 +62,11 @@ export class RetryCommand extends AddressCommand {
     const { addressOf, movesText } = await import('./moves-text.ts');
     if (moves.moved.length + moves.unmoved.length === 0)
       print(`${job} has nothing to run again: no task of it is failed or cancelled`);
-    for (const line of movesText(moves, ({ from }) => `is pending again (it was ${from})`, 'are pending again'))
+    for (const line of movesText(
+      moves,
+      ({ from }) => (from === 'pending' ? NOW : `is pending again (it was ${from})`),
+      'are pending again',
+    ))
       print(line);
     for (const move of moves.moved) {
       if (move.cause === undefined) {
@@ -88,6 +92,8 @@ export class RetryCommand extends AddressCommand {
     return task === undefined ? 'unchanged' : editTask(layout, job, task, states);
   }
 }
+
+const NOW = 'waits no longer for the delay before its next attempt';
 
 /** A rejected task that was corrected: it is in pending/ already. */
 function corrected(job: string, task: string): Moves {

@@ -1,8 +1,8 @@
 // One job, as `doctor` looks at it: every name in its folders, the text of what waits, the results of what has run.
 // Texts of finished tasks are not parsed: their size and kind say whether there is one, and results are read as bytes.
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { closeSync, constants, lstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
-import { errnoOf } from '../errors.ts';
+import { errnoOf, unless } from '../errors.ts';
 import { isThere, namesIn, readParsed, remove, removeTree, setMode } from '../host/atomic.ts';
 import { parseJob } from '../protocol/job.ts';
 import type { JobLayout } from '../protocol/layout.ts';
@@ -29,7 +29,7 @@ interface Names {
   claims: Set<string>;
 }
 
-const CHECKS = [settings, summary, modes, leftovers, waiting, running, copies, reasons, finished, attempts];
+const CHECKS = [settings, summary, clock, modes, leftovers, waiting, running, copies, reasons, finished, attempts];
 
 /** All that is odd about a job. */
 export function examineJob(job: JobLayout, ward: Ward): Finding[] {
@@ -87,6 +87,35 @@ function* summary({ job }: Names): Iterable<Finding> {
   };
 }
 
+/** When the job's present run began, for its job_timeout: the daemon removes it once nothing of the job waits or runs. */
+function* clock({ job, folders, claims }: Names, { setAside }: Ward): Iterable<Finding> {
+  const path = job.started;
+  const read = readParsed(path, (text) => Date.parse(text.trim()));
+  if (read.kind === 'missing') return;
+  if (read.kind === 'damaged' || Number.isNaN(read.value))
+    yield {
+      kind: 'damaged',
+      path,
+      says: 'it should say when the job began, for its job_timeout, and does not.',
+      would: "It is set aside in aside/; the job's time begins anew with its next task.",
+      by: 'doctor',
+      mend: () => setAside(path),
+    };
+  else if (claims.size === 0 && isAtRest(folders.get('running')) && isAtRest(folders.get('pending')))
+    yield {
+      kind: 'leftover',
+      path,
+      says: 'the clock of the job_timeout runs, and nothing of the job waits or runs.',
+      would: 'It is removed: the next task begins a run of its own.',
+      by: 'doctor',
+      mend: () => remove(path),
+    };
+}
+
+function isAtRest(names: readonly string[] = []): boolean {
+  return names.every((name) => name.startsWith('.'));
+}
+
 function* modes({ job }: Names): Iterable<Finding> {
   for (const path of [job.root, job.runs, ...STATES.map((state) => job.folder(state))]) {
     const stat = lstatSync(path, { throwIfNoEntry: false });
@@ -128,6 +157,7 @@ function* leftovers({ job, folders }: Names, ward: Ward): Iterable<Finding> {
       } else yield* leftover(path, name, ward);
     }
   }
+  for (const name of namesIn(job.root)) if (UNFINISHED.test(name)) yield* leftover(join(job.root, name), name, ward);
 }
 
 /** A dot name: of a writer of ours that was killed, or of somebody else's. */
@@ -240,6 +270,7 @@ function inodeOf(path: string): number | undefined {
 function* reasons({ job, folders }: Names): Iterable<Finding> {
   for (const [state, ending] of [
     ['skipped', '.reason.txt'],
+    ['cancelled', '.reason.txt'],
     ['rejected', '.error.txt'],
   ] as const) {
     const names = new Set(folders.get(state));
@@ -335,8 +366,8 @@ function isWhole(path: string): boolean | undefined {
     return errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR' ? undefined : false;
   }
   try {
-    if (!fstatSync(fd).isFile()) return false;
-    const length = readSync(fd, buffer, 0, buffer.length, 0);
+    const length =
+      unless(['EISDIR', 'EAGAIN', 'EINVAL', 'ESPIPE'], () => readSync(fd, buffer, 0, buffer.length, 0)) ?? 0;
     if (length > 2 && buffer[0] === 0x7b && buffer[length - 2] === 0x7d && buffer[length - 1] === 0x0a) return true;
     return parseResult(buffer.toString('utf8', 0, length)) !== undefined;
   } finally {

@@ -27,7 +27,7 @@ export function isOfThisFormat(layout: Layout): boolean {
   return [...version(layout)].every(({ by }) => by === 'doctor');
 }
 
-function* owner({ root, jobs, env }: Layout): Iterable<Finding> {
+function* owner({ root, jobs, env, config }: Layout): Iterable<Finding> {
   const me = process.getuid?.();
   const stat = lstatSync(root);
   if (me !== undefined && stat.uid !== me)
@@ -38,7 +38,7 @@ function* owner({ root, jobs, env }: Layout): Iterable<Finding> {
       would: 'Its owner looks after it: tasks run as that user.',
       by: 'you',
     };
-  for (const path of [root, jobs, env]) {
+  for (const path of [root, jobs, env, config]) {
     const folder = unless('ENOENT', () => lstatSync(path));
     if (folder !== undefined) yield* openToAll(path, folder);
   }

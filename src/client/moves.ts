@@ -1,7 +1,17 @@
 // cancel, retry and mark: what `mv` between two state folders does, with the looks before and after it that a person
 // would take. A task that moves under our hands (it starts, it ends) is looked at again; nothing lands on anything.
+import { statSync } from 'node:fs';
 import { SpooldError } from '../errors.ts';
-import { ensureFolderDurably, isThere, moveAllNoReplace, moveNoReplace, namesIn, syncFolder } from '../host/atomic.ts';
+import {
+  ensureFolderDurably,
+  isThere,
+  moveAllNoReplace,
+  moveNoReplace,
+  namesIn,
+  syncFolder,
+  touch,
+} from '../host/atomic.ts';
+import { wallClock } from '../host/clock.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { compareNatural } from '../protocol/names.ts';
 import { mayMove, type State } from '../protocol/states.ts';
@@ -13,6 +23,7 @@ import { causeOf } from './facts.ts';
 import { Families } from './families.ts';
 import { findJob, findTask, type Found, type FoundTask } from './find.ts';
 import { pauseFor } from './logs.ts';
+import { retryAt } from './waiting.ts';
 import { recordEvents } from './who.ts';
 
 export interface Move {
@@ -58,8 +69,16 @@ function hasUnfinishedFamily(job: JobLayout, id: string): boolean {
   return new Families(job).of(id).some(({ state }) => state === 'pending' || state === 'running');
 }
 
-/** Has a task that has ended, or was rejected, run again. Errors: as above. */
+/** Has a task that has ended, or was rejected, run again, and one that waits for its retry's delay wait no longer. Errors: as above. */
 export function retryTask(layout: Layout, job: string, id: string): Moves {
+  const { state, layout: files } = findTask(layout, job, id);
+  const path = files.task('pending', id);
+  const changedAt = state === 'pending' ? statSync(path, { throwIfNoEntry: false })?.mtimeMs : undefined;
+  const now = wallClock();
+  if (changedAt !== undefined && (retryAt(files, id, changedAt) ?? 0) > now && touch(path, now)) {
+    recordEvents(layout, [{ job, task: id, event: 'retried', from: 'pending', to: 'pending' }]);
+    return { moved: [{ job, task: id, from: 'pending', to: 'pending' }], unmoved: [] };
+  }
   return moveTask(layout, job, id, 'pending', 'retried', ({ state }) => {
     if (state === 'pending') return 'there already';
     return state === 'held' || state === 'running' ? state : undefined;

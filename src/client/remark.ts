@@ -32,7 +32,7 @@ export function remarkOn(job: JobLayout, id: string, state: State): Remark | und
     .dependencies.map((task) => ({ task, state: stateOf(job, task) ?? heldOrUnknown(job, task) }))
     .filter((d) => d.state !== 'succeeded');
   if (unmet.length > 0) return { kind: 'waits for', tasks: unmet };
-  const retry = retryAt(job, id) ?? 0;
+  const retry = retryAt(job, id, read.queuedAt) ?? 0;
   const start = startOf({ ...jobDefaults(job), ...read.raw }.not_before, read.queuedAt);
   if (Math.max(retry, start) <= wallClock()) return undefined;
   return retry >= start ? { kind: 'retry', at: retry } : { kind: 'not before', at: start };

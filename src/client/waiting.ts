@@ -1,7 +1,9 @@
 // What a waiting task waits for, told by the scheduler's own judgement on the few files that it concerns: the place it lies
 // in, its time, its dependencies with all that these queued, and last a slot.
 import { isThere } from '../host/atomic.ts';
+import { wallClock } from '../host/clock.ts';
 import type { JobLayout } from '../protocol/layout.ts';
+import { isWantedNow } from '../protocol/result.ts';
 import { JobGraph, type NodeState, type TaskFacts } from '../scheduler/graph.ts';
 import { resourcesIn } from '../protocol/resources.ts';
 import { claimedAttempt, lastResult, readEnding } from '../store/runs.ts';
@@ -74,7 +76,7 @@ function roomKept({ resources }: Raw, { daemon }: Place): Cause | undefined {
 
 /** Milliseconds since 1970: when it was queued, or its delay ended. */
 function readySince(job: JobLayout, id: string, { not_before }: Raw, queuedAt: number): number {
-  return Math.max(queuedAt, startOf(not_before, queuedAt), retryAt(job, id) ?? 0);
+  return Math.max(queuedAt, startOf(not_before, queuedAt), retryAt(job, id, queuedAt) ?? 0);
 }
 
 function attemptCauses(job: JobLayout, id: string): Cause[] {
@@ -87,17 +89,18 @@ function timeCauses({ job, now }: Inquiry, id: string, { not_before }: Raw, queu
   const all: Cause[] = [];
   const last = lastResult(job, id);
   const due = last?.to === 'pending' && last.retry_at ? Date.parse(last.retry_at) : 0;
-  if (last !== undefined && due > now)
+  if (last !== undefined && due > now && !isWantedNow(last, queuedAt, now))
     all.push({ cause: 'retry_delay', until: iso(due), attempt: last.attempt + 1, message: last.message });
   const start = startOf(not_before, queuedAt);
   if (start > now) all.push({ cause: 'not_before', until: iso(start) });
   return all;
 }
 
-/** When the next attempt is due (milliseconds since 1970), if the last one's result said so. */
-export function retryAt(job: JobLayout, id: string): number | undefined {
+/** When the next attempt is due (milliseconds since 1970), if the last one's result said so and the task, changed at `changedAt`, is not wanted sooner. */
+export function retryAt(job: JobLayout, id: string, changedAt: number): number | undefined {
   const last = lastResult(job, id);
-  return last?.to === 'pending' && last.retry_at ? Date.parse(last.retry_at) : undefined;
+  const waits = last?.to === 'pending' && last.retry_at && !isWantedNow(last, changedAt, wallClock());
+  return waits ? Date.parse(last.retry_at as string) : undefined;
 }
 
 function iso(ms: number): string {

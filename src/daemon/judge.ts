@@ -2,7 +2,7 @@
 import { isThere } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import { describeJsonErrorBriefly, describeBriefly } from '../protocol/problems.ts';
-import type { AttemptResult } from '../protocol/result.ts';
+import { type AttemptResult, isWantedNow } from '../protocol/result.ts';
 import type { State } from '../protocol/states.ts';
 import { mergeDefaults, parseTask, type Problem, type Raw, type TaskSpec } from '../protocol/task.ts';
 import { type Resources, unmeetable } from '../protocol/resources.ts';
@@ -32,7 +32,7 @@ export function judge(
   const facts = factsOf(id, parsed.spec, drop.queuedAt);
   const unmet = mayWait(job, facts) ? [] : unmeetable(parsed.spec.resources, supply);
   if (unmet.length > 0) return { reason: describeBriefly(drop.text, path, unmet).join('\n') };
-  facts.notBefore = Math.max(facts.notBefore, retryDue(job, id, parsed.spec));
+  facts.notBefore = Math.max(facts.notBefore, retryDue(job, id, parsed.spec, drop.queuedAt));
   facts.hasBegun = job.settings.onFailure === 'stop' && isBetweenAttempts(job, id);
   return facts;
 }
@@ -94,11 +94,11 @@ function isBetweenAttempts(job: Job, id: string): boolean {
 }
 
 /** When the delay before its next attempt ends, if its last one said so. */
-function retryDue(job: Job, id: string, spec: TaskSpec): number {
+function retryDue(job: Job, id: string, spec: TaskSpec, changedAt: number): number {
   if (spec.retry.max === 0 || spec.retry.delay === 0) return 0;
   const last = runsOf(job.layout, id).findLast((run) => readResult(run.layout) !== undefined);
   const result = last && readResult(last.layout);
-  return result?.to === 'pending' ? dueAfter(result) : 0;
+  return result?.to === 'pending' && !isWantedNow(result, changedAt, wallClock()) ? dueAfter(result) : 0;
 }
 
 /** When the delay after a result ends: never later than was meant, for the clock may have been set back since. */

@@ -13,6 +13,7 @@ import {
   fsyncSync,
   linkSync,
   lstatSync,
+  lutimesSync,
   mkdirSync,
   opendirSync,
   openSync,
@@ -282,6 +283,12 @@ export function renameUnreadable(folder: string, name: Buffer, to: string): bool
   if (isThere(target)) return false;
   beforeChange(target);
   return unless(GONE, () => (renameSync(Buffer.concat([Buffer.from(`${folder}/`), name]), target), true)) ?? false;
+}
+
+/** Gives a file the time `now` (milliseconds since 1970) as that of its last change. False if it is gone. */
+export function touch(path: string, now: number): boolean {
+  beforeChange(path);
+  return unless(GONE, () => (lutimesSync(path, now / 1000, now / 1000), true)) ?? false;
 }
 
 /** Sets who may do what with a file or folder of ours. */

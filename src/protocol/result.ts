@@ -153,3 +153,11 @@ const MEANINGS: Readonly<Record<number, string>> = {
   127: 'the command was not found (is it installed, and in PATH?)',
   255: 'often: ssh could not connect, or the program ended with -1',
 };
+
+/**
+ * True if the waiting task was touched or edited after its last attempt had ended (`changedAt`: its mtime): whoever did
+ * that wants no delay before the next. Milliseconds since 1970; a time to come says nothing.
+ */
+export function isWantedNow({ finished_at }: AttemptResult, changedAt: number, now: number): boolean {
+  return changedAt > Date.parse(finished_at) && changedAt <= now;
+}

@@ -2,7 +2,7 @@
 // explained, looking changes nothing, and what is mended loses nothing. The daemon that mends is the real one.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import {
+import fs, {
   appendFileSync,
   chmodSync,
   copyFileSync,
@@ -11,9 +11,12 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
+  rmSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { diagnose, mend, patientAt } from '../../src/client/doctor.ts';
@@ -34,6 +37,16 @@ function newPlace(t: TestContext): Place {
 async function recover(place: Place): Promise<void> {
   const umask = process.umask();
   await (await serve({ dir: place.dir, log: 'file', recoverOnly: true })).ended;
+  process.umask(umask);
+}
+
+/** Has a daemon serve it, in this process, until `isDone`. */
+async function served(place: Place, isDone: () => Promise<void>): Promise<void> {
+  const umask = process.umask();
+  const daemon = await serve({ dir: place.dir, log: 'file' });
+  await isDone();
+  daemon.stop('now');
+  await daemon.ended;
   process.umask(umask);
 }
 
@@ -141,6 +154,14 @@ describe('doctor finds what a crash left', () => {
       assert.deepEqual(rest, row?.runs ? ['runs'] : row === undefined ? rest : []);
       assert.deepEqual(place.lines('ran'), ran, 'nothing was run by it');
       if (row !== undefined) assert.equal(place.job('demo').folderOf('x'), row.x);
+
+      writeFileSync(place.aside('go'), '');
+      const end = row?.x === 'pending' || row?.x === 'running' ? 'succeeded' : row?.x;
+      await served(place, () => (end === undefined ? Promise.resolve() : place.job('demo').comesTo(end, 'x')));
+      assert.equal(place.job('demo').folderOf('x'), end, 'a daemon goes on from there');
+      const runsOfX = (lines: string[]): number => lines.filter((line) => !/[yz]$/.test(line)).length;
+      const more = runsOfX(place.lines('ran')) - runsOfX(ran);
+      assert.equal(more, end === 'succeeded' && row?.x !== 'succeeded' ? 1 : 0, 'it ran as often as it ought to');
     });
   }
 });
@@ -210,7 +231,18 @@ describe('doctor finds what people, copies and power cuts leave', () => {
     appendFileSync(job.file('failed', 'good'), ' ');
     job.write('pending/torn.json', '{"command": "tr');
 
-    const odd = ['cache', 'copies', 'damaged', 'half_result', 'mode', 'no_task', 'run_without_task', 'version'];
+    writeFileSync(place.at('config.yaml'), 'max_parallel: 4\n');
+    chmodSync(place.at('config.yaml'), 0o666);
+    writeFileSync(job.path('started'), 'at some time');
+    mkdirSync(job.path('cancelled'), { recursive: true });
+    writeFileSync(job.path('cancelled', 'ghost.reason.txt'), 'cause: failed/nobody.json');
+    for (const name of [job.path('.new-0a1b2c3d-7'), place.at('env', '.new-0a1b2c3d-8')]) {
+      mkdirSync(name);
+      utimesSync(name, 1, 1);
+    }
+
+    const odd = ['cache', 'copies', 'damaged', 'damaged', 'half_result', 'leftover', 'leftover', 'mode', 'mode'];
+    odd.push('no_task', 'reason_without_task', 'run_without_task', 'version');
     assert.deepEqual(await kindsOf(place), odd);
     const { all } = await mendIn(place);
     assert.deepEqual(
@@ -223,7 +255,7 @@ describe('doctor finds what people, copies and power cuts leave', () => {
       lstatSync(place.at('aside', name)).isFile(),
     );
     const texts = aside.map((name) => readFileSync(place.at('aside', name), 'utf8')).sort();
-    assert.deepEqual(texts, ['', 'of another name', 'what a ghost said', '{"job":"etl"'].sort());
+    assert.deepEqual(texts, ['', 'at some time', 'of another name', 'what a ghost said', '{"job":"etl"'].sort());
     assert.equal(lstatSync(job.path('failed')).mode & 0o777, 0o770);
     assert.match(job.rejection('torn') ?? '', /torn\.json:1:/);
     assert.match(job.rejection('good') ?? '', /the id good is in use/);
@@ -278,4 +310,67 @@ test('the command tells it in words and in JSON, and its status says whether any
   assert.deepEqual([again.status, again.out], [0, `Nothing is odd in ${place.dir}.\n`]);
   const none = await place.spoold('doctor', '--dir', '/nowhere');
   assert.deepEqual([none.status, none.out], [3, '']);
+});
+
+test('a clock of a job at rest is a leftover, and one of a job with work is none', async (t) => {
+  const { place, job } = await healthy(t);
+  await place.end();
+  writeFileSync(job.path('started'), new Date().toISOString());
+  assert.deepEqual(await kindsOf(place), []); // `later` waits
+  renameSync(job.file('pending', 'later'), job.file('cancelled', 'later'));
+  rmSync(job.path('pending', 'held.yaml'));
+  assert.deepEqual(await kindsOf(place), ['leftover']);
+  await mendIn(place);
+  assert.deepEqual(await kindsOf(place), []);
+});
+
+test('a finished task costs four calls of the system to look over, however many there are', async (t) => {
+  const { place, job } = await healthy(t);
+  await place.end();
+  const add = (from: number, to: number): void => {
+    for (let n = from; n < to; n++) {
+      copyFileSync(job.file('succeeded', 'good'), job.file('succeeded', `t${n}`));
+      mkdirSync(job.path('runs', `t${n}.1`));
+      copyFileSync(job.path('runs', 'good.1', 'result.json'), job.path('runs', `t${n}.1`, 'result.json'));
+    }
+  };
+  const callsToLook = async (): Promise<number> => {
+    let calls = 0;
+    const open = new Set<unknown>();
+    const names = [
+      'openSync',
+      'readSync',
+      'closeSync',
+      'lstatSync',
+      'statSync',
+      'fstatSync',
+      'readFileSync',
+      'readdirSync',
+    ];
+    const patched = fs as unknown as Record<string, (...args: unknown[]) => unknown>;
+    const real = names.map((name) => [name, patched[name] as (...args: unknown[]) => unknown] as const);
+    for (const [name, call] of real) {
+      patched[name] = (...args) => {
+        const isOurs = String(args[0]).startsWith(place.dir) || open.has(args[0]);
+        if (isOurs) calls++;
+        const answer = call(...args);
+        if (name === 'openSync' && isOurs) open.add(answer);
+        if (name === 'closeSync') open.delete(args[0]);
+        return answer;
+      };
+    }
+    syncBuiltinESMExports();
+    try {
+      assert.deepEqual(await kindsOf(place), []);
+    } finally {
+      for (const [name, call] of real) patched[name] = call;
+      syncBuiltinESMExports();
+    }
+    return calls;
+  };
+  add(0, 100);
+  const before = await callsToLook();
+  add(100, 600);
+  const perTask = ((await callsToLook()) - before) / 500;
+  assert.equal(perTask, 4);
 });

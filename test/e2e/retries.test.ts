@@ -1,6 +1,6 @@
 // Attempts after the first, and tasks that are not to start yet: which failures are tried again, when, and what is kept.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { utimesSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { parseTask, type RetrySpec } from '../../src/protocol/task.ts';
 import { retryDelay } from '../../src/scheduler/retry.ts';
@@ -17,6 +17,23 @@ describe('a retry', { concurrency: true }, () => {
   const place = new Place({ config: 'max_parallel: 20\npoll_interval: 1h\n' });
   before(() => place.start());
   after(() => place.close());
+
+  it('waits for no delay any more once its task is touched, or `spoold retry` does that; a time to come says nothing', async () => {
+    const shell = '[ $SPOOLD_ATTEMPT = 2 ] || exit 1';
+    const job = place.job('touched').make({ max_parallel: 3 });
+    for (const id of ['x', 'y', 'z']) job.drop(id, { shell, retry: { max: 3, delay: '1h' } });
+    for (const id of ['x', 'y', 'z'])
+      await waitUntil('it waits', () => job.hasResult(id) && job.isIn('pending', id) && !job.isClaimed(id));
+    const now = Date.now() / 1000;
+    utimesSync(job.file('pending', 'z'), now + 3600, now + 3600);
+    utimesSync(job.file('pending', 'x'), now, now);
+    await job.comesTo('succeeded', 'x');
+    const { status, out } = await place.spoold('retry', 'touched/y');
+    assert.deepEqual([status, out], [0, 'touched/y waits no longer for the delay before its next attempt\n']);
+    await job.comesTo('succeeded', 'y');
+    assert.deepEqual([job.folderOf('z'), job.results('z').length], ['pending', 1]);
+    assert.match((await place.spoold('why', 'touched/z')).out, /is tried again in/);
+  });
 
   it('comes after a delay that grows up to max_delay, lengthened by what job, task and attempt give; each attempt is kept', async () => {
     const retry = { max: 4, delay: '100ms', backoff: 'exponential', max_delay: '300ms', jitter: 0.5 };
