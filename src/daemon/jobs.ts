@@ -1,7 +1,7 @@
 // Which jobs there are. A job is its folder's inode, not its name: one that was removed and made again is another.
-import { lstatSync, statSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { errnoOf, unless } from '../errors.ts';
-import { createFolder, moveIfFree, namesIn, sweepUnfinished } from '../host/atomic.ts';
+import { moveIfFree, namesIn, sweepUnfinished } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { isName, nameProblem } from '../protocol/names.ts';
 import { archivingsIn, finishArchiving } from '../store/archive.ts';
