@@ -71,11 +71,11 @@ function hasUnfinishedFamily(job: JobLayout, id: string): boolean {
 
 /** Has a task that has ended, or was rejected, run again, and one that waits for its retry's delay wait no longer. Errors: as above. */
 export function retryTask(layout: Layout, job: string, id: string): Moves {
-  const { state, layout: files } = findTask(layout, job, id);
-  const path = files.task('pending', id);
-  const changedAt = state === 'pending' ? statSync(path, { throwIfNoEntry: false })?.mtimeMs : undefined;
+  const found = findTask(layout, job, id);
+  const path = found.layout.task('pending', id);
+  const changedAt = found.state === 'pending' ? statSync(path, { throwIfNoEntry: false })?.mtimeMs : undefined;
   const now = wallClock();
-  if (changedAt !== undefined && (retryAt(files, id, changedAt) ?? 0) > now && touch(path, now)) {
+  if (changedAt !== undefined && (retryAt(found.layout, id, changedAt) ?? 0) > now && touch(path, now)) {
     recordEvents(layout, [{ job, task: id, event: 'retried', from: 'pending', to: 'pending' }]);
     return { moved: [{ job, task: id, from: 'pending', to: 'pending' }], unmoved: [] };
   }
