@@ -70,7 +70,7 @@ function tell(verdict: Verdict, contradictions: readonly string[], seed: number)
 
 const WIDTH = 30;
 
-/** On a terminal only. */
+/** On a terminal only, and on one line of it. */
 class Bar {
   private readonly of: number;
   private shown = 0;
@@ -81,8 +81,10 @@ class Bar {
 
   show({ kills, tasks }: { kills: number; tasks: number }): void {
     if (!process.stderr.isTTY) return;
-    const done = Math.min(WIDTH, Math.floor((kills / this.of) * WIDTH));
-    const text = `${'█'.repeat(done)}${'░'.repeat(WIDTH - done)} ${thousands(kills)} of ${thousands(this.of)} kills, ${thousands(tasks)} tasks judged`;
+    const words = `${thousands(kills)} of ${thousands(this.of)} kills${tasks === 0 ? '' : `, ${thousands(tasks)} tasks judged`}`;
+    const width = Math.max(0, Math.min(WIDTH, (process.stderr.columns || 80) - words.length - 2));
+    const done = Math.min(width, Math.floor((kills / this.of) * width));
+    const text = `${'█'.repeat(done)}${'░'.repeat(width - done)} ${words}`;
     process.stderr.write(`\r${text.padEnd(this.shown)}`);
     this.shown = text.length;
   }

@@ -35,7 +35,7 @@ import { projectRoot } from '../protocol/root.ts';
 
 const DROPPERS = 8;
 const TASKS_EACH = 24;
-const KILLS_IN_A_ROUND = 30;
+const KILLS_IN_A_ROUND = 50;
 const DISK_MB = 96;
 
 const { values } = parseArgs({
