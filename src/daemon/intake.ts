@@ -327,11 +327,12 @@ function acceptTask(world: World, job: Job, facts: TaskFacts): void {
   job.summaryDue = true;
 }
 
-/** Looks again at drops that did not parse; gives the monotonic ms at which to call again, if any are left. */
-export function lookAtUnfinished(world: World, job: Job): number | undefined {
+/** Looks again at drops that did not parse, until `deadline` (monotonic ms); gives the monotonic ms at which to call again, if any are left. */
+export function lookAtUnfinished(world: World, job: Job, deadline: number): number | undefined {
   let next: number | undefined;
   for (const [id, { since }] of job.unfinished) {
     if (monotonic() - since >= SETTLE_MS) {
+      if (monotonic() > deadline) return monotonic(); // the loop is to breathe
       world.wake.now(); // what it becomes is for a whole turn to start
       if (isThere(job.layout.task('pending', id))) relocate(world, job, id);
       else job.unfinished.delete(id);

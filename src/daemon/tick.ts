@@ -198,9 +198,10 @@ function nextDue(world: World): number {
     if (at <= wallClock()) job.stir();
     due = Math.min(due, monotonic() + at - wallClock());
   }
+  const deadline = monotonic() + SLICE_MS;
   for (const job of world.settling) {
     let next: number | undefined = monotonic() + TROUBLE_AGAIN_MS;
-    guarded(world, job, () => (next = lookAtUnfinished(world, job)));
+    guarded(world, job, () => (next = lookAtUnfinished(world, job, deadline)));
     if (next === undefined) world.settling.delete(job);
     else due = Math.min(due, next);
   }
