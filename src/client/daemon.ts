@@ -68,7 +68,7 @@ async function untilServing(layout: Layout, deadline: number): Promise<DaemonRec
 }
 
 /** Room for new objects, in MB: what V8 takes by default would be a third of a daemon's memory, and makes it no faster. */
-const SMALL_NURSERY = '--max-semi-space-size=4';
+const SMALL_NURSERY = '--max-semi-space-size=1';
 
 /** Undefined if another one was faster. */
 async function spawnDaemon(layout: Layout, script: string, deadline: number): Promise<Started | undefined> {

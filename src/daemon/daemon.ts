@@ -18,6 +18,7 @@ import { ABANDONED_AFTER_S, findJobs } from './jobs.ts';
 import { limitsRecord } from './limits.ts';
 import { errorFields, Log } from './log.ts';
 import { GroupSync } from './sync.ts';
+import { keepHeapSmall } from './memory.ts';
 import { endAll, stirAll, tick } from './tick.ts';
 import { Wake } from './wake.ts';
 import { type StopMode, World } from './world.ts';
@@ -53,6 +54,7 @@ export interface Serving {
 /** Takes a directory and serves it. Resolves once recovery is over. Errors: DAEMON_RUNNING (its record as `cause`), STATE_DIR_…, CONFIG_INVALID. */
 export async function serve(options: ServeOptions): Promise<Serving> {
   const taskUmask = process.umask(0o077);
+  keepHeapSmall();
   const layout = openStateDir(options.dir, { create: true });
   process.umask(umaskOf(layout.root)); // what it says of its group
   const config = { ...readConfig(layout), ...options.overrides };

@@ -4,6 +4,7 @@ import { Names } from '../host/atomic.ts';
 import { monotonic } from '../host/clock.ts';
 import { taskIdOf } from '../protocol/names.ts';
 import type { State } from '../protocol/states.ts';
+import type { NodeState } from '../scheduler/graph.ts';
 import type { Job } from './job.ts';
 
 const REASON_ENDINGS: Partial<Record<State, string>> = {
@@ -16,30 +17,29 @@ export class FolderReading {
   readonly state: State;
   /** The folder was touched: tasks edited in place are to be read again. */
   readonly wasTouched: boolean;
-  /** Tasks that were known to lie here and have not been read yet; at the end, those that do not. */
-  readonly missing = new Set<string>();
   /** Names that are no tasks. */
   readonly others: string[] = [];
   private readonly names: Names;
+  private readonly job: Job;
   private readonly ending: string | undefined;
   /** Only where there are reasons to be matched with their tasks. */
   private readonly present = new Set<string>();
 
   constructor(job: Job, state: State) {
+    this.job = job;
     this.state = state;
     this.names = new Names(job.layout.folder(state));
     this.ending = REASON_ENDINGS[state];
     this.wasTouched = state === 'pending' && job.touched;
     if (state === 'pending') job.touched = false;
-    for (const node of job.graph.all()) if (node.state === state) this.missing.add(node.id);
+    job.graph.beginReading();
   }
 
-  /** Reads until `deadline` (monotonic ms), and shows each name to `look`. True at the end. */
-  readOn(deadline: number, look: (name: string) => void): boolean {
+  /** Reads until `deadline` (monotonic ms), and shows each name to `look`, with where that task was believed to lie. True at the end. */
+  readOn(deadline: number, look: (name: string, believed: NodeState | undefined) => void): boolean {
     try {
       for (let name = this.names.next(); name !== undefined; name = this.names.next()) {
-        this.note(name);
-        look(name);
+        look(name, this.note(name));
         if (monotonic() > deadline) return false;
       }
       return true;
@@ -54,19 +54,22 @@ export class FolderReading {
   }
 
   /** Reasons whose file went elsewhere while nobody looked. */
-  lonelyReasons = (): string[] => {
+  lonelyReasons(): string[] {
     const { ending, others, present } = this;
     if (ending === undefined) return [];
     return others.filter((name) => name.endsWith(ending) && !present.has(name.slice(0, -ending.length)));
-  };
+  }
 
-  private note(name: string): void {
+  /** At the end: tasks that were believed to lie here, and do not. */
+  missing(): Iterable<string> {
+    return this.job.graph.unseen(this.state);
+  }
+
+  private note(name: string): NodeState | undefined {
     const isClaim = this.state === 'running' && name.endsWith('.run');
     const id = isClaim ? name.slice(0, -'.run'.length) : taskIdOf(name);
-    if (id === undefined || id.includes('\uFFFD')) this.others.push(name);
-    else {
-      this.missing.delete(id);
-      if (this.ending !== undefined) this.present.add(id);
-    }
+    if (id === undefined || id.includes('\uFFFD')) return void this.others.push(name);
+    if (this.ending !== undefined) this.present.add(id);
+    return this.job.graph.see(id);
   }
 }

@@ -8,7 +8,7 @@ import { isThere, moveIfFree, remove } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { nameProblem, taskIdOf } from '../protocol/names.ts';
 import { PRECEDENCE, type State } from '../protocol/states.ts';
-import type { Cause, TaskFacts } from '../scheduler/graph.ts';
+import type { Cause, NodeState, TaskFacts } from '../scheduler/graph.ts';
 import { heldId, isHeldName } from '../store/snapshot.ts';
 import { type Drop, fileStamp, foldersHolding, readDrop, renameUnreadableNames } from '../store/tasks.ts';
 import { takeBundle } from './bundle.ts';
@@ -31,10 +31,14 @@ export function noticeChanges(job: Job): void {
   }
 }
 
-/** True if a job that is at rest lies there as it did when it was looked at last: eight stats, for there may be thousands. */
-export function isUntouched(job: Job): boolean {
+/**
+ * True if a job that is at rest lies there as it did when it was looked at last: stats only, for there may be thousands.
+ * `all`: its folders of what has ended too, of which watches tell.
+ */
+export function isUntouched(job: Job, all: boolean): boolean {
   if (job.rejected.size > 0 || job.unfinished.size > 0 || job.parallel !== undefined) return false;
-  if (hasChanged(job, 'root') || WATCHED.some((state) => hasChanged(job, state, false))) return false;
+  if (hasChanged(job, 'root') || hasChanged(job, 'pending', false)) return false;
+  if (all && WATCHED.some((state) => hasChanged(job, state, false))) return false;
   return job.settingsStamp === undefined || fileStamp(job.layout.settings) === job.settingsStamp;
 }
 
@@ -86,7 +90,8 @@ function readOn(world: World, job: Job, deadline: number): boolean {
   if (reading === undefined) return true;
   job.reading = undefined; // if it fails, it is over
   orAgain(job, reading.state, () => {
-    if (!reading.readOn(deadline, (name) => lookAtRead(world, job, reading, name))) job.reading = reading;
+    if (!reading.readOn(deadline, (name, believed) => lookAtRead(world, job, reading, name, believed)))
+      job.reading = reading;
     else atItsEnd(world, job, reading);
   });
   return job.reading === undefined && monotonic() <= deadline;
@@ -109,16 +114,22 @@ function orAgain(job: Job, state: State, action: () => void): void {
 }
 
 /** Looks at a name that was read where it disagrees with what is known. */
-function lookAtRead(world: World, job: Job, { state, wasTouched }: FolderReading, name: string): void {
-  const id = taskIdOf(name);
-  if (id !== undefined && (wasTouched || job.graph.get(id)?.state !== state)) lookAtName(world, job, state, name);
+function lookAtRead(
+  world: World,
+  job: Job,
+  { state, wasTouched }: FolderReading,
+  name: string,
+  believed: NodeState | undefined,
+): void {
+  if (taskIdOf(name) !== undefined && (wasTouched || believed !== state)) lookAtName(world, job, state, name);
   if (state === 'pending' && name.startsWith('.bundle-')) takeBundle(world, job, name);
 }
 
 /** What was not there, and what is no task. */
-function atItsEnd(world: World, job: Job, { state, missing, others, lonelyReasons }: FolderReading): void {
-  for (const id of missing) if (job.graph.get(id)?.state === state) job.hint(state, `${id}.json`);
-  for (const name of lonelyReasons()) remove(join(job.layout.folder(state), name));
+function atItsEnd(world: World, job: Job, reading: FolderReading): void {
+  const { state, others } = reading;
+  for (const id of reading.missing()) job.hint(state, `${id}.json`);
+  for (const name of reading.lonelyReasons()) remove(join(job.layout.folder(state), name));
   if (state !== 'pending') return;
   if (others.some((name) => name.includes('\uFFFD'))) rejectUnreadableNames(world, job, job.layout.folder(state));
   const held = others.filter(isHeldName);

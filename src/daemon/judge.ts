@@ -62,12 +62,25 @@ export function factsOf(id: string, spec: Partial<TaskSpec>, queuedAt: number): 
     id,
     queuedAt,
     priority: spec.priority ?? 0,
-    dependencies: spec.dependencies?.length ? spec.dependencies : NONE,
-    ancestors: spec.ancestors?.length ? spec.ancestors : NONE,
+    dependencies: sharedIds(spec.dependencies),
+    ancestors: sharedIds(spec.ancestors),
     runIf: spec.runIf ?? 'success',
     notBefore: notBeforeOf(spec, queuedAt),
     request: spec.resources && sharedRequest(spec.resources),
   };
+}
+
+const single = new Map<string, readonly string[]>();
+
+/** One array for all tasks that wait for the same one, or were queued by it: with 200,000 of them that is felt. The last few hundred are remembered. */
+function sharedIds(ids: readonly string[] | undefined): readonly string[] {
+  const [first] = ids ?? [];
+  if (ids === undefined || first === undefined) return NONE;
+  if (ids.length > 1) return ids;
+  if (single.size >= 1000) single.clear();
+  const shared = single.get(first) ?? ids;
+  single.set(first, shared);
+  return shared;
 }
 
 const requests = new Map<string, Request>();

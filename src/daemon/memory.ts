@@ -1,5 +1,6 @@
-// The most memory that an attempt's processes were seen to have together, looked at once a poll: for its result, never
-// for a decision. What lives for less than a poll has none.
+// Memory: as little of the daemon's own as may be, and the most that an attempt's processes were seen to have together, looked at once a poll: for its
+// result, never for a decision. What lives for less than a poll has none.
+import { setFlagsFromString } from 'node:v8';
 import { monotonic } from '../host/clock.ts';
 import { sampleUsage } from '../runner/usage.ts';
 import { processesOf } from './endings.ts';
@@ -8,6 +9,11 @@ import type { World } from './world.ts';
 
 const YOUNG_MS = 1_000;
 let underWay = false;
+
+/** V8 lets its heap grow to a multiple before it collects: with many waiting that is more than they take. A tenth more time to read 200,000 of them takes a fifth off. */
+export function keepHeapSmall(): void {
+  setFlagsFromString('--heap-growing-percent=25');
+}
 
 /** Samples the processes of the attempts that have run for a while. One at a time; failures are passed over. */
 export async function sampleMemory(world: World): Promise<void> {

@@ -13,7 +13,10 @@ import type { World } from './world.ts';
 
 /** Until nothing is left to do, or `deadline` (monotonic ms): false if it is to be called again. */
 export function reconcile(world: World, job: Job, deadline: number): boolean {
-  if (!job.loaded) return true;
+  if (!job.loaded) {
+    job.graph.judge();
+    return true;
+  }
   if (!job.isUnread) breakCycles(world, job); // many drops are searched at one go
   holdToItsTime(world, job);
   for (;;) {

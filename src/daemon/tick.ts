@@ -82,7 +82,7 @@ function lookAround(world: World): void {
   for (const job of [...world.jobs.values()]) {
     guarded(world, job, () => {
       if (job.graph.judgeUnheard()) job.stir();
-      if (isAtRest(world, job) && isUntouched(job)) return;
+      if (isAtRest(world, job) && isUntouched(job, !world.wake.relyOnWatches(job))) return;
       if (!job.stillThere()) return forgetJob(world, job);
       openAgain(job);
       job.forgetEchoes();

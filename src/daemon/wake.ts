@@ -17,6 +17,8 @@ interface Watch {
 
 /** A loop that was blocked for longer than this may have lost hints: the kernel's queue overflows without a word. */
 const LAG_MS = 200;
+/** With 1,000 jobs at rest, the stats of all their folders are most of what a full look costs: every sixth makes them all. */
+const THOROUGH_EVERY = 6;
 /** How long hints that are most likely echoes are gathered. */
 const SOON_MS = 20;
 
@@ -30,6 +32,9 @@ export class Wake implements Waker {
   private soonTimer: NodeJS.Timeout | undefined;
   /** Monotonic ms of the next full look. */
   private nextPoll = 0;
+  private polls = 0;
+  /** The last full look relies on no watch. */
+  private isThorough = true;
   /** The folder of jobs, or the settings at the top, may have changed. */
   topChanged = true;
 
@@ -60,6 +65,8 @@ export class Wake implements Waker {
   /** True if a full look is due; the next one is then due a poll interval later. */
   takePoll(): boolean {
     if (monotonic() < this.nextPoll) return false;
+    this.polls += 1;
+    this.isThorough = this.nextPoll === 0 || this.polls % THOROUGH_EVERY === 0;
     this.nextPoll = monotonic() + this.world.config.pollInterval * 1000;
     return true;
   }
@@ -110,6 +117,10 @@ export class Wake implements Waker {
     for (const state of WATCHED) {
       this.arm(watches, job.layout.folder(state), (name) => this.folderChanged(job, state, name));
     }
+  }
+
+  relyOnWatches(job: Job): boolean {
+    return !this.isThorough && this.watches.get(job)?.size === WATCHED.length + 1;
   }
 
   forgetJob(job: Job): void {

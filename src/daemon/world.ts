@@ -27,6 +27,8 @@ export interface Waker {
   /** True if a full look is due. */
   takePoll(): boolean;
   watchJob(job: Job): void;
+  /** True if what this full look would find of a job at rest may be left to its watches. */
+  relyOnWatches(job: Job): boolean;
   forgetJob(job: Job): void;
   watchAttempt(attempt: Attempt): void;
   forgetEnded(): void;

@@ -2,6 +2,8 @@
 // to its members. For a few newcomers, one search forward and one backward take turns edge by edge, so that the smaller
 // of the two sides is the price; for many at once, one depth-first walk (Tarjan 1972) passes each edge once.
 
+import type { Node } from './node.ts';
+
 export interface Edges {
   /** What it waits for, as a task. */
   dependencies(id: string): Iterable<string>;
@@ -11,8 +13,50 @@ export interface Edges {
   waiters(id: string): Iterable<string>;
 }
 
+/** Up to so many suspects are each searched from; more are walked through at one go. */
+const FEW = 8;
+
+/**
+ * Cycles that `suspects` have closed, no two with the same task to take away, each beginning and ending with that: the
+ * one that was dropped last.
+ */
+export function cyclesClosedBy(
+  suspects: ReadonlySet<string>,
+  edges: Edges,
+  nodes: ReadonlyMap<string, Node>,
+): string[][] {
+  const found = suspects.size > FEW ? cyclesFrom(suspects, edges) : [];
+  if (suspects.size <= FEW) for (const id of suspects) found.push(...cyclesOf(nodes.get(id) as Node, edges));
+  const taken = new Set<string>();
+  const cycles: string[][] = [];
+  for (const cycle of found) {
+    const newest = newestOf(cycle, nodes);
+    if (newest === undefined || cycle.some((id) => taken.has(id))) continue;
+    taken.add(newest);
+    cycles.push(turned(cycle, newest));
+  }
+  return cycles;
+}
+
+/** At most one. The shortest is told first: by a task that waits for one it descends from. */
+function cyclesOf({ id, ancestors, dependencies }: Node, edges: Edges): string[][] {
+  const ancestor = ancestors.find((root) => dependencies.includes(root));
+  const cycle = ancestor === undefined ? cycleThrough(id, edges) : [id, ancestor, id];
+  return cycle === undefined ? [] : [cycle];
+}
+
+/** The one that closed the cycle. Undefined if it does not lie in pending/: it is looked at again when it comes there. */
+function newestOf(cycle: readonly string[], nodes: ReadonlyMap<string, Node>): string | undefined {
+  let newest: Node | undefined;
+  for (const id of cycle) {
+    const node = nodes.get(id);
+    if (node !== undefined && node.turn > (newest?.turn ?? -1)) newest = node;
+  }
+  return newest?.state === 'pending' ? newest.id : undefined;
+}
+
 /** The cycle that a task is in, as `a, b, a`, beginning with it; undefined if there is none. */
-export function cycleThrough(id: string, edges: Edges): string[] | undefined {
+function cycleThrough(id: string, edges: Edges): string[] | undefined {
   const ahead = new Map<string, string>();
   const behind = new Map<string, string>([[id, id]]);
   const forward = spread(ahead, [id, edges.dependencies(id)], (of) => waitedFor(of, edges));
@@ -69,7 +113,7 @@ function joined(
  * Cycles that can be reached from any of `starts`, each as `a, b, a`; each edge is passed once, so where cycles share
  * tasks some are left out: break those found, and ask again.
  */
-export function cyclesFrom(starts: Iterable<string>, edges: Edges): string[][] {
+function cyclesFrom(starts: Iterable<string>, edges: Edges): string[][] {
   const cycles: string[][] = [];
   const done = new Set<string>();
   for (const start of starts) {
@@ -96,7 +140,7 @@ export function cyclesFrom(starts: Iterable<string>, edges: Edges): string[][] {
 }
 
 /** A cycle told from another of its tasks on. */
-export function turned(cycle: readonly string[], first: string): string[] {
+function turned(cycle: readonly string[], first: string): string[] {
   const open = cycle.slice(0, -1);
   const at = open.indexOf(first);
   return [...open.slice(at), ...open.slice(0, at), first];

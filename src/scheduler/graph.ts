@@ -3,7 +3,7 @@
 // dependencies that are open or have failed, and is told when one changes: settling a task costs what its own dependents
 // cost and no more. Pure: facts come in by put, move and forget; answers go out by takeReady, takeDoomed and the like.
 import type { State } from '../protocol/states.ts';
-import { cyclesFrom, cycleThrough, type Edges, turned } from './cycles.ts';
+import { cyclesClosedBy, type Edges } from './cycles.ts';
 import { Families, type Standing } from './families.ts';
 import {
   addTo,
@@ -33,9 +33,6 @@ export type Readiness =
 
 export type Wait = { dependency: string; why: 'unknown' } | { dependency: string; why: 'unfinished'; left: number };
 
-/** Up to so many suspects are each searched from; more are walked through at one go. */
-const FEW = 8;
-
 export class JobGraph {
   private readonly nodes = new Map<string, Node>();
   private readonly families: Families;
@@ -48,6 +45,7 @@ export class JobGraph {
   /** Tasks whose drop may have closed a cycle. */
   private readonly suspects = new Set<string>();
   private turns = 0;
+  private readings = 0;
   private readonly doomed = new Set<string>();
   /** What lies in failed/. */
   private readonly failures = new Set<string>();
@@ -84,6 +82,7 @@ export class JobGraph {
     const before = this.nodes.get(facts.id);
     if (before !== undefined) this.leave(before);
     const node = nodeOf(facts, state, cause);
+    node.seenIn = this.readings;
     if (before !== undefined && hasSameEdges(before, node)) {
       const { open, failed, turn } = before;
       Object.assign(node, { open, failed, turn });
@@ -113,6 +112,7 @@ export class JobGraph {
       this.drop(node);
     } else {
       node.state = state;
+      node.seenIn = this.readings;
       if (cause !== undefined) node.cause = cause;
       this.enter(node);
       this.suspect(node, before);
@@ -129,14 +129,32 @@ export class JobGraph {
     this.tell(node);
   }
 
+  /** A folder is read from now on: who is not seen in it until its end, and was there before, is gone. One at a time. */
+  beginReading(): void {
+    this.readings += 1;
+  }
+
+  /** A task is there. Gives where it is believed to be. */
+  see(id: string): NodeState | undefined {
+    const node = this.nodes.get(id);
+    if (node !== undefined) node.seenIn = this.readings;
+    return node?.state;
+  }
+
+  /** Those of a state that the reading has not seen. */
+  *unseen(state: State): IterableIterator<string> {
+    for (const node of this.nodes.values()) if (node.state === state && node.seenIn !== this.readings) yield node.id;
+  }
+
   /** Many tasks will be put: those with dependencies are not judged until `complete`. */
   expectMore(): void {
     this.postponed ??= [];
   }
 
   complete(): void {
-    for (const id of this.postponed ?? []) this.unjudged.add(id);
+    const postponed = this.postponed ?? [];
     this.postponed = undefined;
+    for (const id of postponed) this.judgeOne(id); // by itself: a set of them all would take as much memory as the tasks
   }
 
   /** `on_failure: stop`: while anything lies in failed/, nothing that has not begun may start. */
@@ -272,36 +290,9 @@ export class JobGraph {
    * it comes back by itself. Take that task away and ask again: until there are none, the same are looked at again.
    */
   takeCycles(): string[][] {
-    const found = this.suspects.size > FEW ? cyclesFrom(this.suspects, this.edges) : [];
-    if (this.suspects.size <= FEW) for (const id of this.suspects) found.push(...this.cyclesOf(id));
-    const taken = new Set<string>();
-    const cycles: string[][] = [];
-    for (const cycle of found) {
-      const newest = this.newestOf(cycle);
-      if (newest === undefined || cycle.some((id) => taken.has(id))) continue;
-      taken.add(newest);
-      cycles.push(turned(cycle, newest));
-    }
+    const cycles = cyclesClosedBy(this.suspects, this.edges, this.nodes);
     if (cycles.length === 0) this.suspects.clear();
     return cycles;
-  }
-
-  /** At most one. The shortest is told first: by a task that waits for one it descends from. */
-  private cyclesOf(id: string): string[][] {
-    const node = this.nodes.get(id) as Node;
-    const ancestor = node.ancestors.find((root) => node.dependencies.includes(root));
-    const cycle = ancestor === undefined ? cycleThrough(id, this.edges) : [id, ancestor, id];
-    return cycle === undefined ? [] : [cycle];
-  }
-
-  /** The one that closed the cycle. Undefined if it does not lie in pending/: it is looked at again when it comes there. */
-  private newestOf(cycle: readonly string[]): string | undefined {
-    let newest: Node | undefined;
-    for (const id of cycle) {
-      const node = this.nodes.get(id);
-      if (node !== undefined && node.turn > (newest?.turn ?? -1)) newest = node;
-    }
-    return newest?.state === 'pending' ? newest.id : undefined;
   }
 
   private readonly edges: Edges = {
@@ -330,23 +321,28 @@ export class JobGraph {
     if ([node.id, ...node.ancestors].some((id) => this.families.hasDependents(id))) this.suspects.add(node.id);
   }
 
-  private judge(): void {
+  /** Judges what has changed. Whoever asks anything has it done; what is only put piles up. */
+  judge(): void {
     for (const id of this.unjudged) {
       this.unjudged.delete(id);
-      const node = this.nodes.get(id);
-      if (node?.state !== 'pending') continue;
-      if (this.postponed !== undefined && (node.dependencies.length > 0 || this.stops)) {
-        this.postponed.push(id);
-        continue;
-      }
-      retire(node);
-      const doom = this.doomOf(node);
-      if (doom !== undefined) this.doomed.add(id);
-      else this.doomed.delete(id);
-      if (doom !== undefined || node.open > 0) continue;
-      node.entry = entryOf(node);
-      (node.notBefore > 0 ? this.delayed : this.ready).push(node.entry);
+      this.judgeOne(id);
     }
+  }
+
+  private judgeOne(id: string): void {
+    const node = this.nodes.get(id);
+    if (node?.state !== 'pending') return;
+    if (this.postponed !== undefined && (node.dependencies.length > 0 || this.stops)) {
+      this.postponed.push(id);
+      return;
+    }
+    retire(node);
+    const doom = this.doomOf(node);
+    if (doom !== undefined) this.doomed.add(id);
+    else this.doomed.delete(id);
+    if (doom !== undefined || node.open > 0) return;
+    node.entry = entryOf(node);
+    (node.notBefore > 0 ? this.delayed : this.ready).push(node.entry);
   }
 
   private doomOf(node: Node): Doom | undefined {

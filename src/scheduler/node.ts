@@ -41,6 +41,8 @@ export interface Node extends TaskFacts {
   failed: Set<string> | undefined;
   /** The later it was dropped, or its edges changed, the higher. */
   turn: number;
+  /** The last reading of a folder that has seen it, or during which it came there. */
+  seenIn: number;
 }
 
 /** Field by field: what is spread or deleted gets a hidden class of its own from V8, which takes twice what it holds. */
@@ -62,6 +64,7 @@ export function nodeOf(facts: TaskFacts, state: NodeState, cause: Cause | undefi
     open: 0,
     failed: undefined,
     turn: 0,
+    seenIn: 0,
   };
 }
 

@@ -38,7 +38,7 @@ export type Drop =
 export function readDrop(path: string, owners?: ReadonlySet<number>): Drop {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    fd = openUntouched(path);
   } catch (error) {
     return unopenable(path, error);
   }
@@ -66,7 +66,7 @@ export function readDrop(path: string, owners?: ReadonlySet<number>): Drop {
 
 /** The text of a bundle, under the same conditions as `readDrop`; for the worker that spreads it. */
 export function readBundleText(path: string, owners?: ReadonlySet<number>): string {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const fd = openSync(path, constants.O_RDONLY | CAREFULLY);
   try {
     const stat = fstatSync(fd);
     const reason = strangeness(stat, owners);
@@ -119,6 +119,19 @@ export function isCutShort(path: string, text: string): boolean {
   return (
     drop.kind === 'unfinished' && drop.text !== undefined && (text.startsWith(drop.text) || /^\0*$/.test(drop.text))
   );
+}
+
+/** No links are followed, and no FIFO is waited for. */
+const CAREFULLY = constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** When it was read last is nobody's concern, and to write that down takes longer than to read. Only its owner may ask for that. */
+function openUntouched(path: string): number {
+  try {
+    return openSync(path, constants.O_RDONLY | CAREFULLY | constants.O_NOATIME);
+  } catch (error) {
+    if (errnoOf(error) !== 'EPERM') throw error;
+    return openSync(path, constants.O_RDONLY | CAREFULLY);
+  }
 }
 
 function unopenable(path: string, error: unknown): Drop {

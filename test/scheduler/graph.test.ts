@@ -357,3 +357,22 @@ test('what comes back from skipped/ into a cycle that was closed meanwhile is na
   graph.move('b', 'pending');
   assert.deepEqual(graph.takeCycles(), [['b', 'a', 'b']]);
 });
+
+test('a reading of a folder misses those who were there before it and were not seen, not those who came meanwhile', () => {
+  const graph = new JobGraph(() => false);
+  const facts = (name: string): TaskFacts => {
+    return { id: name, priority: 0, queuedAt: 0, dependencies: [], ancestors: [], runIf: 'success', notBefore: 0 };
+  };
+  for (const name of ['seen', 'gone', 'moved', 'edited']) graph.put(facts(name), 'pending');
+  graph.put(facts('back'), 'failed');
+  graph.beginReading();
+  assert.equal(graph.see('seen'), 'pending');
+  assert.equal(graph.see('stranger'), undefined);
+  graph.move('moved', 'running');
+  graph.move('back', 'pending');
+  graph.put(facts('edited'), 'pending');
+  graph.put(facts('new'), 'pending');
+  assert.deepEqual([...graph.unseen('pending')], ['gone']);
+  graph.beginReading();
+  assert.deepEqual([...graph.unseen('pending')].sort(), ['back', 'edited', 'gone', 'new', 'seen']);
+});
