@@ -6,7 +6,7 @@ import { readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { readProcess, signalProcess } from '../../../src/host/identity.ts';
-import { Place, readText, speak } from '../../helpers/place.ts';
+import { isLauncher, Place, readText, speak } from '../../helpers/place.ts';
 import { waitUntil } from '../../helpers/wait-until.ts';
 import { accountOf, homeOf, judge, leftBehind, tasksIn } from './judge.ts';
 import type { Scenario } from './scenarios.ts';
@@ -470,9 +470,15 @@ export class CrashRun {
     this.fired = true;
     this.crashes += 1;
     if (this.killsAll) for (let round = 0; round < 3; round++) this.endAll();
+    this.tracer?.once('exit', () => this.tellOfChildren());
     this.tracer?.kill('SIGTERM');
     const last = this.strace.split('\n').slice(-8);
     this.story.push(`killed at ${call.syscall} ${call.when}:`, ...last, ...treeOf(this.place.dir).lines());
+  }
+
+  /** A strace that goes while a signal is under way takes it along: a shell would wait for ever for a child that has ended. */
+  private tellOfChildren(): void {
+    for (const live of this.place.processes()) if (isLauncher(live.args)) signalProcess(live, 'SIGCHLD');
   }
 
   private endAll(): void {
