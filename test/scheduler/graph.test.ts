@@ -360,9 +360,6 @@ test('what comes back from skipped/ into a cycle that was closed meanwhile is na
 
 test('a reading of a folder misses those who were there before it and were not seen, not those who came meanwhile', () => {
   const graph = new JobGraph(() => false);
-  const facts = (name: string): TaskFacts => {
-    return { id: name, priority: 0, queuedAt: 0, dependencies: [], ancestors: [], runIf: 'success', notBefore: 0 };
-  };
   for (const name of ['seen', 'gone', 'moved', 'edited']) graph.put(facts(name), 'pending');
   graph.put(facts('back'), 'failed');
   graph.beginReading();
