@@ -114,8 +114,9 @@ export function causeWords(cause: Cause, why: Why, telling: Telling): string {
       return `failed${when}: ${oneLine(cause.message, 500)}`;
     case 'cancelled': {
       const by = cause.by === null || cause.by === 'daemon' ? '' : ` by ${cause.by}`;
-      const before = cause.attempt === null ? ', before it ran' : ', while it ran';
-      return `was cancelled${when}${by}${before}${cause.message === null ? '' : `: ${oneLine(cause.message)}`}`;
+      const before = cause.after === null ? ', before it ran' : `, after its attempt ${cause.after} had ended`;
+      const moment = cause.attempt === null ? before : ', while it ran';
+      return `was cancelled${when}${by}${moment}${cause.message === null ? '' : `: ${oneLine(cause.message)}`}`;
     }
     case 'skipped':
       return skipWords(cause, why, telling);

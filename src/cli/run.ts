@@ -1,6 +1,6 @@
 // `spoold run`: work done now, its output here, its end our end. The running daemon does it, or this process serves a
 // private directory until it is done. Interrupted, it cancels the work and waits until nothing of it is left.
-import { existsSync } from 'node:fs';
+import { accessSync, existsSync, constants as fileConstants } from 'node:fs';
 import { constants } from 'node:os';
 import { Option } from 'clipanion';
 import type { RunOutcome, Venue, Work } from '../client/run.ts';
@@ -61,9 +61,24 @@ export class RunCommand extends BaseCommand {
     // One that is not there either is a slip, not a command: the reading of it says so.
     if (isFileName && (existsSync(first) || /\.ya?ml$/.test(first)))
       return workflowWork(first, await givenVariables(said));
+    if (!this.shell && /\.(ya?ml|json)$/.test(first) && isPlainFile(first))
+      throw usageError(
+        `${first} is a workflow, and takes no words after it but --var NAME=VALUE: ${others.join(' ')}`,
+        'To run it as a command, make it executable.',
+      );
     if (this.vars.length > 0)
       throw usageError('--var is for a workflow file.', 'A command is given a variable by: env NAME=VALUE COMMAND…');
     return commandWork(commandKeys(this.words, this.shell));
+  }
+}
+
+/** There, and nothing that could be run. */
+function isPlainFile(path: string): boolean {
+  try {
+    accessSync(path, fileConstants.X_OK);
+    return false;
+  } catch {
+    return existsSync(path);
   }
 }
 

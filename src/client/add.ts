@@ -45,6 +45,14 @@ export function addTask(layout: Layout, request: AddRequest): Added {
   const job = request.job ?? inside?.job ?? DEFAULT_JOB;
   check('JOB_NAME', 'a job', job);
   if (request.id !== undefined) check('TASK_ID', 'a task', request.id);
+  if (request.id?.endsWith('.json'))
+    throw new SpooldError(
+      'TASK_ID',
+      `An id is the name of the file without .json; ${request.id} would lie in ${request.id}.json.`,
+      {
+        hint: `Write --id ${request.id.slice(0, -'.json'.length)}`,
+      },
+    );
   const jobLayout = layout.job(job);
   const task: Raw = { ...request.task };
   task.cwd ??= currentFolder();

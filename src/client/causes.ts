@@ -87,7 +87,14 @@ export type Cause =
       exit_code: number | null;
       signal: string | null;
     }
-  | { cause: 'cancelled'; attempt: number | null; by: string | null; message: string | null }
+  | {
+      cause: 'cancelled';
+      attempt: number | null;
+      /** The last attempt that had ended by then. */
+      after: number | null;
+      by: string | null;
+      message: string | null;
+    }
   /** The task that caused it, and the folder that one lay in then. */
   | { cause: 'skipped'; folder: State; run_if: RunIf; why: Why }
   /** As `skipped`, of a job with `on_failure: stop`: this one's failure stopped it before it began. */

@@ -87,7 +87,8 @@ function cancelledCause(inquiry: Inquiry, id: string, latest: Attempt | undefine
   const { by, reason } = moverOf(inquiry, id, 'cancelled');
   const result = latest?.now.kind === 'settled' && latest.now.result.to === 'cancelled' ? latest.now.result : undefined;
   const message = reason ?? result?.message ?? null;
-  return { cause: 'cancelled', attempt: result === undefined ? null : result.attempt, by, message };
+  const after = result === undefined && latest !== undefined ? latest.attempt : null;
+  return { cause: 'cancelled', attempt: result === undefined ? null : result.attempt, after, by, message };
 }
 
 function byHand(inquiry: Inquiry, id: string, state: State): Cause {

@@ -22,7 +22,9 @@ export function findJob(layout: Layout, name: string): JobLayout {
   const job = layout.job(name);
   if (isThere(job.root)) return job;
   const archived = namesIn(layout.archive).findLast((entry) => entry.startsWith(`${name}.`));
-  const near = closest(name, jobNames(layout));
+  const jobs = jobNames(layout);
+  const withTask = jobs.find((other) => stateOf(layout.job(other), name) !== undefined);
+  const near = withTask === undefined ? closest(name, jobs) : `${withTask}/${name}`;
   const hint =
     archived !== undefined
       ? `It was archived: ${layout.archive}/${archived}`

@@ -66,15 +66,16 @@ export interface Parallel {
   job: string | undefined;
   /** What the file says; `damaged`: not a whole number. */
   set: number | 'damaged' | undefined;
-  /** How many tasks the daemon runs at a time in all, as it says itself. */
+  /** How many tasks run at a time in all: what the file says, else what the daemon says itself, up to five seconds old. */
   inForce: number | undefined;
 }
 
 /** What is said about a place. Errors: JOB_UNKNOWN. */
 export function parallelOf(layout: Layout, job: string | undefined): Parallel {
   const daemon = daemonOf(layout);
-  const inForce = job === undefined && daemon.kind !== 'stopped' ? daemon.record.max_parallel : undefined;
-  return { job, set: readParallel(placeOf(layout, job).parallel), inForce };
+  const set = readParallel(placeOf(layout, job).parallel);
+  const known = daemon.kind === 'stopped' ? undefined : daemon.record.max_parallel;
+  return { job, set, inForce: job === undefined ? (typeof set === 'number' ? set : known) : undefined };
 }
 
 /** Every place where something is said: the whole first, then jobs that have a number of their own. */

@@ -26,7 +26,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { errnoOf, unless } from '../errors.ts';
 import { monotonic, wallClock } from './clock.ts';
@@ -306,7 +306,26 @@ export function createFolder(path: string, mode = 0o777): boolean {
 /** Makes a folder and its parents as needed; gives the topmost one that was made, or undefined. */
 export function ensureFolder(path: string): string | undefined {
   beforeChange(path);
-  return mkdirSync(path, { recursive: true });
+  let first: string | undefined;
+  for (let at = resolve(path); !isThere(at); at = dirname(at)) first = at;
+  const isMade = first !== undefined && makeFirst(first);
+  const topmost = mkdirSync(path, { recursive: true });
+  return isMade ? first : topmost;
+}
+
+/**
+ * False if another has made it meanwhile, or moved its parent away. Tried alone: where a folder takes none and says ENOENT, as
+ * /proc does, Node's recursive mkdir tries again for ever.
+ */
+function makeFirst(path: string): boolean {
+  try {
+    mkdirSync(path);
+    return true;
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === 'EEXIST' || (code === 'ENOENT' && !isThere(dirname(path)))) return false;
+    throw error;
+  }
 }
 
 /** What renames and links in this folder have done is on the disk when this returns. */

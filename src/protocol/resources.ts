@@ -83,7 +83,7 @@ function unknownResource(name: string, supply: Resources): string {
   if (near !== undefined) return `there is no such resource; did you mean ${quote(near)}?`;
   const names = [...supply.keys()];
   const there = names.length === 0 ? 'config.yaml names none' : `config.yaml names ${names.join(', ')}`;
-  return `there is no such resource; ${there}. Add it under resources: there, as resources: {${name}: 1}`;
+  return `there is no such resource; ${there}. Add it under resources: there, as resources: {${name}: 1}, and have the daemon read it: spoold restart`;
 }
 
 function tooMuch(name: string, asked: Amount, there: Amount): string | undefined {

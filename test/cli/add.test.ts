@@ -117,6 +117,7 @@ describe('add', () => {
       [['--retry', 'three', 'true'], /retry/],
       [['--set', 'needs=a', 'true'], /needs.*dependencies/],
       [['--id', 'a b', 'true'], /a space/],
+      [['--id', 'x.json', 'true'], /without \.json; .*\nWrite --id x\n/],
       [['-J', '../x', 'true'], /cannot be the name of a job/],
       [['--env', 'NOT_SET_ANYWHERE', 'true'], /no such variable/],
       [['echo hi'], /--shell 'echo hi'/],

@@ -67,12 +67,13 @@ describe('parallel', { concurrency: true }, () => {
       assert.equal((await place.spoold('parallel', '2', 'a')).out, 'a: at most 2 at a time\n');
       assert.equal(readText(place.at('parallel')), '4\n');
       assert.equal(readText(job.path('parallel')), '2\n');
-      const shown = JSON.parse((await place.spoold('parallel', '--json')).out) as { job: string | null; set: number }[];
+      type Shown = { job: string | null; set: number; in_force?: number };
+      const shown = JSON.parse((await place.spoold('parallel', '--json')).out) as Shown[];
       assert.deepEqual(
-        shown.map((one) => [one.job, one.set]),
+        shown.map((one) => [one.job, one.set, one.in_force]),
         [
-          [null, 4],
-          ['a', 2],
+          [null, 4, 4],
+          ['a', 2, undefined],
         ],
       );
       await place.spoold('parallel', '--unset', 'a');

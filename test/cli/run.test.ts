@@ -169,6 +169,14 @@ describe('spoold run, where no daemon runs', () => {
     assert.equal(existsSync(join(desk.root, 'ran')), false);
   });
 
+  it('takes a workflow with words after it for a slip, not for a command', async () => {
+    const file = desk.write('flow.yaml', 'tasks:\n  a: {command: [touch, ran]}\n');
+    const { status, err, out } = await desk.run(file, 'DATE=today');
+    assert.deepEqual({ status, out }, { status: 2, out: '' });
+    assert.match(err, /flow\.yaml is a workflow, and takes no words after it but --var NAME=VALUE: DATE=today/);
+    assert.equal(existsSync(join(desk.root, 'ran')), false);
+  });
+
   it('refuses a command written as one word, with both right forms', async () => {
     const { status, err } = await desk.run('echo hi');
     assert.equal(status, 2);

@@ -116,6 +116,8 @@ describe('status without a daemon', { concurrency: true }, () => {
     const job = await place.spoold('status', 'elt');
     assert.equal(job.status, 2);
     assert.match(job.err, /There is no job elt in .*\nDid you mean etl\?/);
+    assert.match((await place.spoold('status', 'c')).err, /There is no job c in .*\nspoold status lists/);
+    assert.match((await place.spoold('status', 'b')).err, /There is no job b in .*\nDid you mean etl\/b\?/);
     place.job('words').drop('transform', { command: ['true'] });
     assert.match(
       (await place.spoold('status', 'words/transfrom')).err,

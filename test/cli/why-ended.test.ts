@@ -145,6 +145,8 @@ describe('why a task is where it is', { concurrency: true }, () => {
     hand.drop('x', { ...sleep, not_before: '1h' });
     hand.move('x', 'pending', 'cancelled');
     await waitUntil('it is told', async () => /hand\/x was cancelled .*, before it ran\.\n/.test(await ask('hand/x')));
+    hand.move('y', 'succeeded', 'cancelled');
+    assert.match(await ask('hand/y'), /hand\/y was cancelled .*, after its attempt 1 had ended\.\n/);
   });
 
   it('it was cancelled because its job stops at a failure, or has taken too long', async () => {

@@ -100,6 +100,17 @@ test('a move says whether the file or the folder it was to go to is missing', (t
   assert.equal(text(from), 'x');
 });
 
+test('folders are made with those above them, and the topmost new one is told; a place that takes none is no endless wait', (t) => {
+  const dir = scratch(t);
+  assert.equal(ensureFolder(join(dir, 'a', 'b', 'c')), join(dir, 'a'));
+  assert.equal(ensureFolder(join(dir, 'a', 'b', 'c')), undefined);
+  assert.equal(ensureFolder(join(dir, 'a', 'x')), join(dir, 'a', 'x'));
+  writeFileSync(join(dir, 'file'), '');
+  assert.throws(() => ensureFolder(join(dir, 'file')), { code: 'EEXIST' });
+  assert.throws(() => ensureFolder(join(dir, 'file', 'x')), { code: 'ENOTDIR' });
+  assert.throws(() => ensureFolder('/proc/no-such-folder/x'), { code: 'ENOENT' });
+});
+
 test('a move by link that a crash cut short, with both names left, is finished by the next', (t) => {
   const dir = scratch(t);
   const [from, to] = [join(dir, 'from'), join(dir, 'to')];

@@ -91,9 +91,12 @@ test('why a request can never be met is said with what there is', () => {
   assert.deepEqual(why({ gpu: '1GB' }), ['resources.gpu: is counted in config.yaml (2 pieces): write a whole number']);
   assert.deepEqual(why({ gqu: 1 }), ['resources.gqu: there is no such resource; did you mean "gpu"?']);
   assert.deepEqual(why({ constructor: 1 }), [
-    'resources.constructor: there is no such resource; config.yaml names gpu, mem. Add it under resources: there, as resources: {constructor: 1}',
+    'resources.constructor: there is no such resource; config.yaml names gpu, mem. Add it under resources: there, as resources: {constructor: 1}, and have the daemon read it: spoold restart',
   ]);
-  assert.match(unmeetable(asks({ gpu: 1 }), new Map()).map(formatProblem)[0] ?? '', /config\.yaml names none/);
+  assert.match(
+    unmeetable(asks({ gpu: 1 }), new Map()).map(formatProblem)[0] ?? '',
+    /config\.yaml names none\. .*have the daemon read it: spoold restart$/,
+  );
 });
 
 test('what an attempt holds reads back from the line that says it', () => {
