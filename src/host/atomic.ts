@@ -26,7 +26,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { errnoOf, unless } from '../errors.ts';
 import { monotonic, wallClock } from './clock.ts';
@@ -307,7 +307,7 @@ export function createFolder(path: string, mode = 0o777): boolean {
 export function ensureFolder(path: string): string | undefined {
   beforeChange(path);
   let first: string | undefined;
-  for (let at = resolve(path); !isThere(at); at = dirname(at)) first = at;
+  for (let at = path; !isThere(at); at = dirname(at)) first = at;
   const isMade = first !== undefined && makeFirst(first);
   const topmost = mkdirSync(path, { recursive: true });
   return isMade ? first : topmost;
