@@ -151,6 +151,7 @@ class Follower {
     if (run === undefined) return;
     const layout = this.job.run(run.task, run.attempt);
     if (!isThere(layout.root)) return;
+    for (const earlier of [...this.active.values()]) this.read(earlier); // what it waited for has said all by now
     const tail = new Tail(run, layout, (bytes) => this.handOn(run, bytes));
     this.active.set(name, tail);
     tail.watch(() => this.guard(() => this.read(tail)));
