@@ -2,10 +2,15 @@
 // allowed in a name becomes `-`; a name that is taken, or differs from another only in case, gets `.2`, `.3` and so on.
 
 const LONGEST = 100;
+/** What is looked at of a text: trimming a million dashes would take a while. */
+const LOOKED_AT = 1000;
 
 /** `data/Ärger 1.csv` → `data-rger-1.csv`; may be empty. */
 export function idPart(text: string): string {
-  return text.replaceAll(/[^A-Za-z0-9._=+@:-]+/g, '-').replaceAll(/^[^A-Za-z0-9]+|-+$/g, '');
+  return text
+    .slice(0, LOOKED_AT)
+    .replaceAll(/[^A-Za-z0-9._=+@:-]+/g, '-')
+    .replaceAll(/^[^A-Za-z0-9]+|-+$/g, '');
 }
 
 export class MadeIds {

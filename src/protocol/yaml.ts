@@ -92,9 +92,10 @@ function nestingOf(text: string): number {
 
 /** Keys and markers that follow each other on a line, `a: a: ? - `: the package goes a level deeper at each. */
 function longestRun(text: string): number {
-  let longest = 0;
-  for (const [run] of text.matchAll(/(?:(?:[^\s,{}[\]"'#]+:|[?-])[ \t]+)+/g)) {
-    if (run.length > longest) longest = Math.max(longest, run.trim().split(/[ \t]+/).length);
+  let [longest, run] = [0, 0];
+  for (const [word] of text.matchAll(/[^\s]+|[\r\n]/g)) {
+    run = word.endsWith(':') || word === '?' || word === '-' ? run + 1 : 0;
+    longest = Math.max(longest, run);
   }
   return longest;
 }
@@ -170,7 +171,7 @@ function yamlProblem({ code, message }: YAMLError): string {
   return YAML_WORDS[code] ?? `this is no YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
 }
 
-/** What the package finds late or not at all: keys that are there twice, aliases and merges (<<) of nothing. */
+/** What the package finds late or not at all: keys that are no words or there twice, aliases and merges (<<) of nothing. */
 function contentProblems(document: Document, at: (offset: number) => string): string[] {
   const found: string[] = [];
   const anchors = new Map<string, unknown>();
@@ -189,6 +190,8 @@ function contentProblems(document: Document, at: (offset: number) => string): st
       if (map.anchor !== undefined) anchors.set(map.anchor, map);
       const keys = new Set<string>();
       for (const { key, value } of map.items) {
+        const named = target(key);
+        if (isMap(named) || isSeq(named)) complain(key, 'a key is a word, and this is a map or a list'); // costly to write out
         if (!isScalar(key)) continue;
         const name = String(key.value);
         if (keys.has(name)) complain(key, `${quote(name)}: this key is there twice; keep one`);

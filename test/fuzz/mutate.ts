@@ -196,7 +196,9 @@ function yaml(text: string, random: Random): Buffer {
   const chance = random();
   if (chance < 0.6) return raw(text, random);
   if (chance < 0.7)
-    return Buffer.from(text + pick(random, ['a: ', '? ', '- ', '{a: ', '[']).repeat(Math.floor(random() * 20_000)));
+    return Buffer.from(
+      text + pick(random, ['a: ', '? ', '- ', '{a: ', '[', 'x', ':', '${']).repeat(Math.floor(random() ** 3 * 200_000)),
+    );
   if (chance < 0.8)
     return Buffer.from(
       `a: &a [x,x]\n${Array.from({ length: 30 }, (_, n) => `b${n}: &b${n} [*${n === 0 ? 'a' : `b${n - 1}`},*${n === 0 ? 'a' : `b${n - 1}`}]\n`).join('')}${text}`,

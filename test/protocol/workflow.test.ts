@@ -110,6 +110,19 @@ test('an alias bomb, a deep file and a broken one end quickly, with one message'
   assert.deepEqual(problems(bomb), ['flow.yaml: has too many aliases (*name): at most 10000']);
   assert.deepEqual(problems('tasks: '.concat('[', '['.repeat(20_000))), ['flow.yaml: is nested too deeply']);
   assert.deepEqual(problems('{"tasks": {', 'f.json'), ['f.json:1:12: it ends in the middle of an object']);
+  assert.equal(workflow(`tasks: {a: {shell: ": ${'x'.repeat(400_000)}"}}\n`).tasks.size, 1);
+  assert.equal(
+    workflow(`tasks: {a: {shell: ": ${'-'.repeat(400_000)}x", for_each: ["${'-'.repeat(400_000)}x"]}}\n`).tasks.size,
+    1,
+  );
+});
+
+test('a key is a word, however many maps are put in its place', () => {
+  const [first = ''] = problems(`tasks: {a: true}\n${'? '.repeat(400)}x\n`);
+  assert.equal(first, 'flow.yaml:2:3: a key is a word, and this is a map or a list');
+  assert.deepEqual(problems('x-a: &a [1]\ntasks:\n  *a : true\n'), [
+    'flow.yaml:3:3: a key is a word, and this is a map or a list',
+  ]);
 });
 
 test('a thousand tasks may share one anchor', () => {
