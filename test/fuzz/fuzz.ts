@@ -296,8 +296,21 @@ function waitsRightly(path: string, id: string): boolean {
 function readsAsJob(text: string): boolean {
   if (text.includes('\uFFFD') || text.length > 1_000_000) return false; // it was no UTF-8, or has more than a task may
   try {
-    return parseJob(JSON.parse(text)).ok;
+    const value: unknown = JSON.parse(text);
+    return levelsOf(value) <= DEEPEST && parseJob(value).ok;
   } catch {
     return false;
   }
+}
+
+/** As deep as any file of tasks or settings may be nested. */
+const DEEPEST = 1_000;
+
+const isNest = (value: unknown): value is object => typeof value === 'object' && value !== null;
+
+function levelsOf(value: unknown): number {
+  let levels = 0;
+  for (let nests = [value].filter(isNest); nests.length > 0; levels++)
+    nests = nests.flatMap((nest) => Object.values(nest)).filter(isNest);
+  return levels;
 }

@@ -94,6 +94,8 @@ const CALLS = [
 ];
 const PATIENCE = 300_000;
 const TWO_HOURS = 7_200_000;
+/** How long strace may take to detach itself. */
+const LETS_GO_WITHIN_MS = 5_000;
 
 export async function crash(plan: CrashPlan): Promise<Outcome> {
   const run = new CrashRun(plan);
@@ -471,9 +473,17 @@ export class CrashRun {
     this.crashes += 1;
     if (this.killsAll) for (let round = 0; round < 3; round++) this.endAll();
     this.tracer?.once('exit', () => this.tellOfChildren());
-    this.tracer?.kill('SIGTERM');
+    this.endTracer();
     const last = this.strace.split('\n').slice(-8);
     this.story.push(`killed at ${call.syscall} ${call.when}:`, ...last, ...treeOf(this.place.dir).lines());
+  }
+
+  /** It may wait for ever for a parent to stop that waits for its vforked child, which it has stopped: the kernel lets all go. */
+  private endTracer(): void {
+    const { tracer } = this;
+    tracer?.kill('SIGTERM');
+    const end = setTimeout(() => tracer?.kill('SIGKILL'), LETS_GO_WITHIN_MS);
+    tracer?.once('exit', () => clearTimeout(end));
   }
 
   /** A strace that goes while a signal is under way takes it along: a shell would wait for ever for a child that has ended. */
@@ -492,7 +502,7 @@ export class CrashRun {
   private async detach(): Promise<void> {
     const { tracer } = this;
     if (tracer === undefined) return;
-    tracer.kill('SIGTERM');
+    this.endTracer();
     await waitUntil('strace has let go', () => isOver(tracer));
     this.calls = countCalls(this.strace);
     this.tracer = undefined;
