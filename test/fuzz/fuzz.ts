@@ -174,8 +174,8 @@ class Fuzz {
         pick(random, ['{"reason":"cancelled","message":"","at":1}', '{', '[]', 'null', '{"reason":5}']),
       );
     if (random() < 0.3) writeFileSync(join(run, 'result.json'), taskText(random, false));
+    symlinkSync(`../runs/p${n}.1`, place.at('jobs', job, 'running', `p${n}.run`)); // first, or the daemon would claim the task
     writeFileSync(place.at('jobs', job, 'running', `p${n}.json`), '{"command":"true"}');
-    symlinkSync(`../runs/p${n}.1`, place.at('jobs', job, 'running', `p${n}.run`));
   }
 
   /** A config or workflow, read in a process of its own; a config is left to the daemon too. */
