@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { SpooldError } from '../errors.ts';
 import { createExclusive, isThere, publish, remove, removeTree, replaceWhole, syncFolder } from '../host/atomic.ts';
 import type { Layout } from '../protocol/layout.ts';
+import { parseJson } from '../protocol/json.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
 import { mergeDefaults, parseTask, type Raw } from '../protocol/task.ts';
 import { claimedAttempt } from '../store/runs.ts';
@@ -83,7 +84,7 @@ export function problemsWith({ task, copy }: Draft): string[] {
   const name = `${task.id}.json`;
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     return [describeJsonError(text, name, error)];
   }

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
 import { errnoOf, SpooldError } from '../errors.ts';
 import { isThere, moveIfFree, publish, readParsed, remove, replaceWhole } from '../host/atomic.ts';
+import { parseJson } from '../protocol/json.ts';
 import { JobLayout } from '../protocol/layout.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
 import { unmeetable } from '../protocol/resources.ts';
@@ -20,7 +21,7 @@ function spread(): SpreadAnswer {
   const text = readBundleText(path, order.owners && new Set(order.owners));
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     return { kind: 'unparsable', reason: describeJsonError(text, path, error) };
   }
@@ -93,7 +94,7 @@ function place(
       replaceWhole(at, text); // published before a power cut, and not synced
       return 'published';
     }
-    const there = readParsed(at, (found) => JSON.parse(found) as unknown); // two names, half way between two folders, are no harm
+    const there = readParsed(at, parseJson); // two names, half way between two folders, are no harm
     if (there.kind === 'ok' && isSame(there.value)) return 'there';
     if (there.kind !== 'missing' || looks >= MOST_LOOKS) return { inUse: state };
   }

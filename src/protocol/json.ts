@@ -1,5 +1,7 @@
-// Where things are in the text of a JSON file: for messages only, since JSON.parse knows no lines. One pass over
-// tokens with a stack of its own, so no text is too deep for it; text that is valid costs about what JSON.parse does.
+// JSON as its owners write it: a key that is there twice is an error, and where things are in a text can be told, which
+// JSON.parse knows nothing of. Places are for messages only: one pass over tokens with a stack of its own, so no text is
+// too deep for it; text that is valid costs about what JSON.parse does.
+import { formatPath } from './validation.ts';
 
 export type Path = readonly (string | number)[];
 
@@ -13,6 +15,49 @@ interface Token {
   kind: '{' | '}' | '[' | ']' | ',' | ':' | 'text' | 'word' | 'end';
   start: number;
   end: number;
+}
+
+/** As JSON.parse, but a key that an object has twice is an error, since all but the last would be dropped in silence. Throws SyntaxError. */
+export function parseJson(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  if (keysWritten(text) === keysIn(value)) return value;
+  const { offset, message } = findRepeatedKey(text) as Located;
+  const { line, column } = lineAndColumn(text, offset);
+  throw new SyntaxError(`${message} (line ${line} column ${column})`);
+}
+
+/** The first key that an object has twice, in `text`, which must be valid JSON. */
+export function findRepeatedKey(text: string): Located | undefined {
+  const { repeated } = placesInJson(text, []);
+  return (
+    repeated && { offset: repeated.offset, message: `${formatPath(repeated.path)}: this key is there twice; keep one` }
+  );
+}
+
+/** Each key has one colon after it. `text` is valid. */
+function keysWritten(text: string): number {
+  let keys = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === COLON) keys++;
+    else if (code === QUOTE) while (text.charCodeAt(++at) !== QUOTE) if (text.charCodeAt(at) === BACKSLASH) at++;
+  }
+  return keys;
+}
+
+const [COLON, QUOTE, BACKSLASH] = [0x3a, 0x22, 0x5c];
+
+/** Of all objects in it, with a stack of its own. */
+function keysIn(value: unknown): number {
+  let keys = 0;
+  const open = [value];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (typeof next !== 'object' || next === null) continue;
+    const inner: unknown[] = Array.isArray(next) ? next : Object.values(next);
+    if (inner !== next) keys += inner.length;
+    for (const one of inner) if (typeof one === 'object' && one !== null) open.push(one);
+  }
+  return keys;
 }
 
 /** What keeps `text` from being JSON, in words and with its place; undefined if nothing does. */

@@ -1,6 +1,6 @@
 // Problems of a file as its owner reads them: `x.json:3:12: retry.max: expected a whole number ≥ 0, got "three"`.
 // Loaded only to show an error, since it looks at the text again to find lines and columns.
-import { findJsonError, lineAndColumn } from './json.ts';
+import { findJsonError, findRepeatedKey, lineAndColumn } from './json.ts';
 import { formatProblem, type Problem } from './validation.ts';
 import { placeName, readText } from './yaml.ts';
 
@@ -21,16 +21,16 @@ export function describeBriefly(text: string, fileName: string, problems: readon
   return problems.map((problem) => `${fileName}: ${formatProblem(problem)}`);
 }
 
-/** As `describeJsonError`, in a loop that others wait for: of a long text, in the words of JSON.parse. */
+/** As `describeJsonError`, in a loop that others wait for: of a long text, in the words of `parseJson`. */
 export function describeJsonErrorBriefly(text: string, fileName: string, message: string): string {
   return text.length <= PLACED_UP_TO
     ? describeJsonError(text, fileName, message)
-    : `${fileName}: it is no JSON: ${message}`;
+    : `${fileName}: it does not read as JSON: ${message}`;
 }
 
-/** Why `text` is no JSON, on one line with its place. `error` is what JSON.parse threw, for what only it knows. */
+/** Why `text` does not read as JSON, on one line with its place. `error` is what `parseJson` threw, for what only it knows. */
 export function describeJsonError(text: string, fileName: string, error?: unknown): string {
-  const found = findJsonError(text);
+  const found = findJsonError(text) ?? findRepeatedKey(text);
   if (found !== undefined) return `${placeName(fileName, lineAndColumn(text, found.offset))}: ${found.message}`;
   return `${fileName}: ${error instanceof Error ? error.message : 'is no JSON'}`;
 }

@@ -14,8 +14,8 @@ import {
   type Node,
   type YAMLError,
 } from 'yaml';
-import { findJsonError, lineAndColumn, type Path, placesInJson } from './json.ts';
-import { formatPath, formatProblem, type Problem, quote } from './validation.ts';
+import { findJsonError, findRepeatedKey, lineAndColumn, parseJson, type Path, placesInJson } from './json.ts';
+import { formatProblem, type Problem, quote } from './validation.ts';
 
 /** What the text of a file held. `describe` gives each problem as `file:line:column: key: what is wrong`. */
 export type Read =
@@ -54,14 +54,12 @@ function readJson(text: string, fileName: string): Read {
   const at = (offset: number) => placeName(fileName, lineAndColumn(text, offset));
   let value: unknown;
   try {
-    value = text.trim() === '' ? undefined : JSON.parse(text);
+    value = text.trim() === '' ? undefined : parseJson(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    const { offset, message } = findJsonError(text) ?? { offset: 0, message: error.message };
+    const { offset, message } = findJsonError(text) ?? findRepeatedKey(text) ?? { offset: 0, message: error.message };
     return { ok: false, problems: [`${at(offset)}: ${message}`] };
   }
-  const { repeated } = placesInJson(text, []);
-  if (repeated !== undefined) return { ok: false, problems: [`${at(repeated.offset)}: ${repeatedKey(repeated.path)}`] };
   const describe = (problems: readonly Problem[]) => {
     const { offsetOf } = placesInJson(
       text,
@@ -139,8 +137,6 @@ function lines(problems: readonly Problem[], place: (problem: Problem) => string
 export function placeName(fileName: string, { line, column }: { line: number; column: number }): string {
   return `${fileName}:${line}:${column}`;
 }
-
-const repeatedKey = (path: Path) => `${formatPath(path)}: this key is there twice; keep one`;
 
 const MAX_SYNTAX = 10;
 const UNQUOTED = 'quotes are missing: between { } or [ ], a text with ${…} in it is written "…"';

@@ -13,6 +13,7 @@ import {
   remove,
   renameUnreadable,
 } from '../host/atomic.ts';
+import { parseJson } from '../protocol/json.ts';
 import type { JobLayout } from '../protocol/layout.ts';
 import { taskIdOf } from '../protocol/names.ts';
 import { PRECEDENCE, type State } from '../protocol/states.ts';
@@ -83,7 +84,7 @@ function parseDrop(bytes: Buffer, stamp: string, stat: Stats): Drop {
   const text = bytes.toString('utf8');
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     return { kind: 'unfinished', stamp, reason: (error as Error).message, text };
   }

@@ -56,6 +56,16 @@ describe('bad input', { concurrency: true }, () => {
     ['nothing to run', '{"description": "nothing"}', /nothing to run/],
     ['both command and shell', '{"command": "true", "shell": "true"}', /keep one/],
     ['a negative retry', '{"command": "true", "retry": -1}', /retry/],
+    [
+      'a key that is there twice',
+      '{"command": "true",\n "env": {"A": "1", "A": "2"}}',
+      /pending\/x\.json:2:20: env\.A: this key is there twice; keep one/,
+    ],
+    [
+      'a key that is there twice in an array',
+      '[{"id": "a", "command": "true"},\n {"id": "b", "command": "true", "id": "c"}]',
+      /pending\/x\.json:2:33: \[1\]\.id: this key is there twice; keep one/,
+    ],
     ['a duration that is none', '{"command": "true", "timeout": "soon"}', /timeout.*soon/],
     ['nesting a hundred thousand deep', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, /x\.json/],
   ];
@@ -69,6 +79,21 @@ describe('bad input', { concurrency: true }, () => {
       });
     });
   }
+
+  it('a key twice in job.json: the job starts nothing until one is taken out, and says which', async () => {
+    await inJob(async (job) => {
+      writeFileSync(job.path('job.json'), '{"max_parallel": 1,\n "max_parallel": 2}');
+      job.drop('x', { command: 'true' });
+      await waitUntil(
+        'it says why',
+        () => place.log.includes(`${job.path('job.json')}:2:2: max_parallel: this key is there twice; keep one`),
+        () => place.log.slice(-1000),
+      );
+      assert.ok(job.isIn('pending', 'x'));
+      writeFileSync(job.path('job.json'), '{"max_parallel": 2}');
+      await job.comesTo('succeeded', 'x');
+    });
+  });
 
   it('50 MB of JSON that is one task: rejected, and said what may have how much', async () => {
     await inJob(async (job) => {

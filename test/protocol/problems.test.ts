@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { findJsonError, placesInJson } from '../../src/protocol/json.ts';
+import { findJsonError, parseJson, placesInJson } from '../../src/protocol/json.ts';
 import { describeJsonError, describeProblems } from '../../src/protocol/problems.ts';
 import { closest, distance } from '../../src/protocol/suggest.ts';
 import { parseTask } from '../../src/protocol/task.ts';
@@ -97,10 +97,46 @@ test('every key of a JSON text is found where it is', () => {
   );
 });
 
+test('JSON is read as JSON.parse reads it', () => {
+  fc.assert(
+    fc.property(fc.jsonValue(), fc.nat(3), (value, indent) => {
+      const text = JSON.stringify(value, undefined, indent);
+      assert.deepEqual(parseJson(text), JSON.parse(text));
+    }),
+    { numRuns: 1000 },
+  );
+  assert.deepEqual(
+    parseJson('{"1": {"a": ":\\"\\\\"}, "__proto__": {"a": null}}'),
+    JSON.parse('{"1": {"a": ":\\"\\\\"}, "__proto__": {"a": null}}'),
+  );
+});
+
+test('a key that an object has twice is refused with its place, however it is written and however deep it lies', () => {
+  const cases: [text: string, message: string][] = [
+    ['{"a": 1, "a": 1}', 'a: this key is there twice; keep one (line 1 column 10)'],
+    ['{"a": 1,\n "\\u0061": {}}', 'a: this key is there twice; keep one (line 2 column 2)'],
+    [
+      '[1, {"b": [{"__proto__": 1, "__proto__": 2}]}]',
+      '[1].b[0].__proto__: this key is there twice; keep one (line 1 column 29)',
+    ],
+    ['{"a": {"x": 1, "x": 2}, "a": {}}', 'a.x: this key is there twice; keep one (line 1 column 16)'],
+  ];
+  for (const [text, message] of cases) assert.throws(() => parseJson(text), { name: 'SyntaxError', message });
+  fc.assert(
+    fc.property(fc.dictionary(fc.string(), fc.jsonValue(), { minKeys: 1 }), fc.jsonValue(), (value, other) => {
+      const [key = ''] = Object.keys(value);
+      const text = `${JSON.stringify(value).slice(0, -1)},${JSON.stringify(key)}:${JSON.stringify(other)}}`;
+      assert.throws(() => parseJson(text), /this key is there twice/);
+      assert.match(describeJsonError(text, 'x.json'), /^x\.json:1:\d+: .*: this key is there twice; keep one$/);
+    }),
+  );
+});
+
 test('a text of any depth or length is looked through without a deep stack', () => {
   const deep = '['.repeat(1_000_000);
   assert.equal(findJsonError(deep)?.message, 'it ends in the middle of a list');
   assert.equal(findJsonError(`"${'x'.repeat(10_000_000)}`)?.message, 'it ends in the middle of a text');
+  assert.ok(Array.isArray(parseJson(`${deep}${']'.repeat(1_000_000)}`)));
   assert.equal(weigh(JSON.parse(`${deep}${']'.repeat(1_000_000)}`), Number.MAX_VALUE), Number.POSITIVE_INFINITY);
 });
 

@@ -93,6 +93,12 @@ const STRANGE: [
   ],
   ['an empty file', (path) => writeFileSync(path, ''), 'unfinished', /JSON/],
   ['half a file', (path) => writeFileSync(path, '{"command": ["ec'), 'unfinished', /JSON/],
+  [
+    'a key twice',
+    (path) => writeFileSync(path, '{"retry": 1,\n "retry": 2}'),
+    'unfinished',
+    /retry.*twice.*line 2 column 2/,
+  ],
   ['no JSON', (path) => writeFileSync(path, 'echo hi\n'), 'unfinished', /JSON/],
   ['invalid UTF-8', (path) => writeFileSync(path, Buffer.from('{"command": "\xff"}', 'latin1')), 'unfinished', /UTF-8/],
   [
