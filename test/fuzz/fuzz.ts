@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { randomBy } from '../../src/client/prove-work.ts';
 import { ownIdentity, readProcess } from '../../src/host/identity.ts';
+import { parseJson } from '../../src/protocol/json.ts';
 import { parseJob } from '../../src/protocol/job.ts';
 import { parseTask } from '../../src/protocol/task.ts';
 import { Place, readText } from '../helpers/place.ts';
@@ -296,7 +297,7 @@ function waitsRightly(path: string, id: string): boolean {
 function readsAsJob(text: string): boolean {
   if (text.includes('\uFFFD') || text.length > 1_000_000) return false; // it was no UTF-8, or has more than a task may
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = parseJson(text);
     return levelsOf(value) <= DEEPEST && parseJob(value).ok;
   } catch {
     return false;
