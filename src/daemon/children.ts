@@ -18,7 +18,7 @@ import { nameProblem, taskIdOf } from '../protocol/names.ts';
 import { describeJsonErrorBriefly, describeBriefly } from '../protocol/problems.ts';
 import { unmeetable } from '../protocol/resources.ts';
 import type { Raw } from '../protocol/task.ts';
-import { readResult } from '../store/runs.ts';
+import { noteQueued, readResult } from '../store/runs.ts';
 import { foldersHolding, isCutShort, readDrop, shortened } from '../store/tasks.ts';
 import { relocate } from './intake.ts';
 import { specFrom } from './judge.ts';
@@ -165,13 +165,15 @@ export function goOnTaking(world: World, attempt: Attempt): boolean {
 
 function tellOf(world: World, attempt: Attempt, published: string[], deadline: number): boolean {
   const { job } = attempt;
+  const told: string[] = [];
   for (let id = published.pop(); id !== undefined; id = published.pop()) {
-    attempt.children += 1;
+    told.push(id);
     if (job.rejected.has(id)) job.hint('rejected', `${id}.json`);
     relocate(world, job, id);
-    if (monotonic() > deadline) return published.length === 0;
+    if (monotonic() > deadline) break;
   }
-  return true;
+  count(attempt, told);
+  return published.length === 0;
 }
 
 function endOfArray(
@@ -243,10 +245,16 @@ function adopt(world: World, attempt: Attempt, id: string, value: Raw, path: str
     });
     return undefined;
   }
-  attempt.children += 1;
+  count(attempt, [id]);
   world.event({ job: job.name, task: id, event: 'child', reason: `queued by ${attempt.id}` });
   relocate(world, job, id);
   return undefined;
+}
+
+function count(attempt: Attempt, ids: readonly string[]): void {
+  if (ids.length === 0) return;
+  attempt.children += ids.length;
+  noteQueued(attempt.run.layout, ids);
 }
 
 /** What keeps a task that queues itself from filling the disk. */
@@ -319,12 +327,13 @@ export function hasTakenAll(attempt: Attempt): boolean {
   return attempt.spreads.size === 0 && attempt.syncing.size === 0;
 }
 
-/** Makes a closed drop folder disappear once all in it is taken in and synced; what is no valid task stays. */
+/** Makes a closed drop folder, and the list of what was queued, disappear once all in it is taken in and synced; what is no valid task stays. */
 export function clearAfterSync(world: World, attempt: Attempt): void {
-  const { closed, children } = attempt.run.layout;
+  const { closed, children, queued } = attempt.run.layout;
   if (attempt.badChild !== undefined) return;
   world.afterSync(() => {
     removeTree(closed);
     removeTree(children);
+    removeTree(queued);
   });
 }

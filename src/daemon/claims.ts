@@ -14,6 +14,7 @@ import type { Told } from '../runner/launcher.ts';
 import {
   claimedAttempt,
   claimTask,
+  countQueued,
   findRun,
   handedOverOn,
   holdingsOf,
@@ -66,7 +67,7 @@ function adoptClaim(world: World, job: Job, id: string): void {
     run,
     holdings,
     peakRss: 0,
-    children: 0,
+    children: countQueued(run.layout),
     since: monotonic(),
     nextLook: 0,
     dropped: true,

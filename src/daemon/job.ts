@@ -48,7 +48,7 @@ export interface Attempt {
   nextLook: number;
   /** It has dropped children, or may have under an earlier daemon: their sources are cleared away at the end. */
   dropped: boolean;
-  /** How many children this daemon has taken in from it. */
+  /** How many tasks it has queued. */
   children: number;
   /** Arrays of children in the hands of a worker, by path, and files of children that wait for a sync: it is settled after that. */
   readonly spreads: Map<string, Spread>;

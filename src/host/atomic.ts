@@ -152,14 +152,10 @@ export function replaceDurably(path: string, content: string): void {
   syncFolder(dirname(path));
 }
 
-/**
- * Writes a small file over what is there; a reader may see it half written and takes that for absent. One system call less
- * than a rename. A link, a FIFO or the like in its place is removed, and never written through.
- */
-export function overwrite(path: string, content: Content): void {
+/** Writes a small file over what is there; a reader may see it half written, and takes that for absent. A link, a FIFO or the like in its place is removed, and never written through. */
+export function overwrite(path: string, content: Content, how = constants.O_TRUNC): void {
   beforeChange(path);
-  const flags =
-    constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const flags = how | constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const fd = unless(['ELOOP', 'ENXIO'], () => openSync(path, flags, 0o666));
   const isFile = fd !== undefined && fstatSync(fd).isFile();
   try {
@@ -170,6 +166,11 @@ export function overwrite(path: string, content: Content): void {
   if (isFile) return;
   unlinkSync(path);
   createExclusive(path, content);
+}
+
+/** As `overwrite`, but after what is there. A crash or a full disk may cut off what was added. */
+export function append(path: string, content: Content): void {
+  overwrite(path, content, constants.O_APPEND);
 }
 
 export type Moved = 'moved' | 'exists' | 'missing';

@@ -32,6 +32,10 @@ export class RunLayout {
   get children(): string {
     return `${this.root}/children`;
   }
+  /** The ids that it has queued. */
+  get queued(): string {
+    return `${this.root}/queued`;
+  }
   get ending(): string {
     return `${this.root}/ending`;
   }

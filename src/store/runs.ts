@@ -5,6 +5,7 @@ import { lstatSync, readlinkSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { errnoOf, unless } from '../errors.ts';
 import {
+  append,
   claimLink,
   createFolder,
   isFolder,
@@ -214,6 +215,21 @@ export function lastResult(job: JobLayout, id: string): AttemptResult | undefine
     if (result !== undefined) return result;
   }
   return undefined;
+}
+
+/** Has the tasks that an attempt queues counted by whoever adopts it. Where that cannot be written, they are queued all the same. */
+export function noteQueued(run: RunLayout, ids: readonly string[]): void {
+  try {
+    append(run.queued, ids.map((id) => `${id}\n`).join(''));
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+  }
+}
+
+/** How many tasks an attempt has queued. */
+export function countQueued(run: RunLayout): number {
+  const read = readParsed(run.queued, (text) => text.split('\n').length - 1);
+  return read.kind === 'ok' ? read.value : 0;
 }
 
 /** Removes of a succeeded attempt what says nothing any more: its script, its input, an empty log. */

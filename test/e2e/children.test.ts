@@ -1,6 +1,7 @@
 // What a task queues: how much, how deep, once more after a retry, in arrays, and what it must not wait for.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type JobHands, Place, readText, type Task } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
@@ -101,6 +102,30 @@ describe('what a task queues', { concurrency: true }, () => {
     assert.match(taken.result('p').message, /the id b is in use by another task of the job \(failed\)/);
     await ended(taken, 'succeeded', 'a');
     assert.equal(taken.folderOf('c'), undefined);
+  });
+
+  it('is counted on by a daemon that takes over: what has ended by then, and what was queued as an array, too', async () => {
+    const own = new Place({ config: 'max_children: 3\n' });
+    try {
+      await own.start();
+      const gate = own.aside('gate');
+      const first = dropping('all', [
+        { id: 'a', ...echo },
+        { id: 'b', ...echo },
+      ]);
+      const goOn = `${first}until [ -e '${gate}' ]; do sleep 0.05; done\n${dropping('c', echo)}${dropping('d', echo)}`;
+      const counted = own.job('counted').make({ max_parallel: 'none' }).drop('p', { shell: goOn });
+      await ended(counted, 'succeeded', 'a', 'b');
+      assert.equal(readText(join(counted.runDir('p'), 'queued')), 'b\na\n');
+      await own.kill9();
+      await own.start();
+      writeFileSync(gate, '');
+      await ended(counted, 'failed', 'p');
+      assert.match(counted.result('p').message, /\/[cd]\.json: p has queued 3 tasks already, and max_children is 3/);
+      assert.deepEqual(['c', 'd'].filter((id) => counted.folderOf(id) !== undefined).length, 1);
+    } finally {
+      await own.close();
+    }
   });
 
   it('stands after a retry that queues fewer, and grows by what it queues besides', async () => {
