@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url';
 import { readProcess, signalProcess } from '../../../src/host/identity.ts';
 import { isLauncher, Place, readText, speak } from '../../helpers/place.ts';
 import { waitUntil } from '../../helpers/wait-until.ts';
-import { accountOf, homeOf, judge, leftBehind, tasksIn } from './judge.ts';
+import { accountOf, homeOf, isNeverDropped, judge, leftBehind, tasksIn } from './judge.ts';
 import type { Scenario } from './scenarios.ts';
 import { describeOp, type Op, type LauncherKind, type PreloadOptions, readTrace, type Sabotage } from './trace.ts';
 import { changesBetween, imageOf, treeOf } from './tree.ts';
@@ -146,7 +146,7 @@ export class CrashRun {
 
   async toTheEnd(): Promise<void> {
     const { scenario, mode } = this.plan;
-    const byRunner = mode === 'runner' || mode === 'all at runner';
+    const { byRunner } = this;
     if (byRunner) {
       this.startNext();
       await this.until('it serves', () => this.serves());
@@ -175,12 +175,21 @@ export class CrashRun {
   /** Every task has ended, and no array is still being taken in, no job archived: that goes on in the background. */
   isDone(): boolean {
     if (leftBehind(this.place.dir).some((name) => /\.(bundle|archived)-/.test(name))) return false;
-    return Object.keys(this.plan.scenario.ends).every((address) => {
+    const { scenario } = this.plan;
+    const hasEnded = (address: string): boolean => {
       const [job = '', id = ''] = address.split('/');
       const hands = homeOf(this.place, job, id);
       const folder = hands.folderOf(id);
-      return folder !== undefined && folder !== 'pending' && folder !== 'running' && !hands.isClaimed(id);
-    });
+      if (folder === undefined) return this.byRunner && isNeverDropped(scenario, [], id, accountOf(this.account));
+      return folder !== 'pending' && folder !== 'running' && !hands.isClaimed(id);
+    };
+    const all = Object.keys(scenario.ends);
+    const droppers = all.filter((address) => !scenario.children?.some((id) => address.endsWith(`/${id}`)));
+    return droppers.every(hasEnded) && all.every(hasEnded); // by then nothing more is dropped
+  }
+
+  private get byRunner(): boolean {
+    return this.plan.mode === 'runner' || this.plan.mode === 'all at runner';
   }
 
   /** A daemon later than all that is younger than what is swept: it finds nothing to do. */

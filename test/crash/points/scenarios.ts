@@ -85,10 +85,14 @@ async function moveUntil(run: CrashRun, id: string, from: Folder, to: Folder, is
   });
 }
 
-/** Has the running task drop one. */
-function dropping(run: CrashRun, id: string): string {
-  const text = JSON.stringify(telling(run)).replaceAll("'", "'\\''");
-  return `printf '%s' '${text}' >"$SPOOLD_PENDING/.${id}"; mv "$SPOOLD_PENDING/.${id}" "$SPOOLD_PENDING/${id}.json"`;
+/** Has the running task drop one, or an array of them, and say so. */
+function dropping(run: CrashRun, ...ids: [string, ...string[]]): string {
+  const tasks = ids.map((id) => ({ id, ...telling(run) }));
+  const [name, value] = tasks.length === 1 ? [ids[0], telling(run)] : ['many', tasks];
+  const text = JSON.stringify(value).replaceAll("'", "'\\''");
+  const [draft, file] = [`"$SPOOLD_PENDING/.${name}"`, `"$SPOOLD_PENDING/${name}.json"`];
+  const told = ids.map((id) => `dropped ${id} $SPOOLD_ATTEMPT\\n`).join('');
+  return `printf '%s' '${text}' >${draft} && mv ${draft} ${file} && printf "${told}" >>'${run.account}'`;
 }
 
 /** Its owner swaps job.json for another. */
@@ -144,7 +148,9 @@ export const SCENARIOS: readonly Scenario[] = [
     before: (run) => void run.place.job(JOB).drop('x', waitsFor(run, 'nothing')),
     async act(run) {
       await run.until('x has begun', () => run.begun('x') > 0);
-      await moveUntil(run, 'x', 'running', 'cancelled', () => run.place.job(JOB).isIn('cancelled', 'x'));
+      const job = run.place.job(JOB);
+      // In failed/ where what was struck is not a runner but its command.
+      await moveUntil(run, 'x', 'running', 'cancelled', () => job.isIn('cancelled', 'x') || job.isIn('failed', 'x'));
     },
     ends: { 'j/x': ['cancelled', 1] },
   },
@@ -154,11 +160,7 @@ export const SCENARIOS: readonly Scenario[] = [
     children: ['c1', 'c2', 'c3', 'c4'],
     runner: true,
     before(run) {
-      const array = JSON.stringify([
-        { id: 'c3', ...telling(run) },
-        { id: 'c4', ...telling(run) },
-      ]);
-      const drops = `${dropping(run, 'c1')}; sleep 0.1; ${dropping(run, 'c2')}; printf '%s' '${array.replaceAll("'", "'\\''")}' >"$SPOOLD_PENDING/many.json"`;
+      const drops = `${dropping(run, 'c1')}; sleep 0.1; ${dropping(run, 'c2')}; ${dropping(run, 'c3', 'c4')}`;
       run.place
         .job(JOB)
         .drop('merge', { ...telling(run), dependencies: ['p'] })
