@@ -32,6 +32,12 @@ function endOf({ settings: { jobTimeout }, startedAt }: Job): number | undefined
   return typeof jobTimeout === 'number' && startedAt !== undefined ? startedAt + jobTimeout * 1000 : undefined;
 }
 
+/** Nothing of it is started any more. */
+export function isTimeUp(job: Job): boolean {
+  const end = endOf(job);
+  return end !== undefined && end <= wallClock();
+}
+
 export function holdToItsTime(world: World, job: Job): void {
   if (job.startedAt === undefined) return;
   if (!job.graph.isBusy && job.attempts.size === 0 && job.hints.size === 0 && job.dirty.size === 0) {
@@ -39,8 +45,7 @@ export function holdToItsTime(world: World, job: Job): void {
     job.startedAt = undefined;
     return;
   }
-  const end = endOf(job);
-  if (end === undefined || end > wallClock()) return;
+  if (!isTimeUp(job)) return;
   const reason = `the job ran longer than its job_timeout of ${formatDuration(job.settings.jobTimeout as number)}`;
   for (const attempt of job.attempts.values()) {
     if (attempt.ending !== undefined) continue;

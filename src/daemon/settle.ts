@@ -15,6 +15,7 @@ import { foldersHolding, readDrop } from '../store/tasks.ts';
 import { clearAfterSync, hasTakenAll, takeChildren } from './children.ts';
 import { addStray, endFamily } from './endings.ts';
 import { relocate } from './intake.ts';
+import { isTimeUp } from './job-clock.ts';
 import { dueAfter, sameIdText, specFrom } from './judge.ts';
 import { rejectDrop } from './rejections.ts';
 import type { Attempt } from './job.ts';
@@ -237,7 +238,7 @@ function badChild(attempt: Attempt, verdict: Verdict): Verdict {
   };
 }
 
-/** Another attempt, if the budget since the last final folder allows it. */
+/** Another attempt, if the budget since the last final folder and the job's time allow it. */
 function retryMaybe(attempt: Attempt, result: AttemptResult, startedAt: number, endedAt: number): void {
   const retry = specOf(attempt)?.retry;
   if (retry === undefined || retry.max === 0) return;
@@ -254,7 +255,9 @@ function retryMaybe(attempt: Attempt, result: AttemptResult, startedAt: number, 
     { reason: result.reason, exitCode: result.exit_code },
     { attempts, firstStartedAt, endedAt, name: `${result.job}/${result.task}` },
   );
-  if (decision.retry) {
+  if (decision.retry && isTimeUp(attempt.job)) {
+    result.message += '; it is not tried again, for the time of the job is over';
+  } else if (decision.retry) {
     result.to = 'pending';
     result.retry_at = new Date(decision.at).toISOString();
     result.message += `; attempt ${attempts} of ${retry.max + 1}, tried again`;
