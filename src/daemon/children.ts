@@ -41,20 +41,31 @@ const SLICE_MS = 25;
 /** What could not be taken in for trouble with the disk is tried again after this, in ms. */
 const AGAIN_MS = 1_000;
 
-/** Takes in what lies in a drop folder. */
-export function takeChildren(world: World, attempt: Attempt, folder: string, when: 'now' | 'last'): void {
-  for (const name of namesIn(folder).sort()) {
-    const id = taskIdOf(name);
-    if (id === undefined) continue;
-    const path = join(folder, name);
-    if (attempt.spreads.has(path)) continue;
-    if (isThere(complaintOf(folder, id))) {
-      attempt.badChild ??= `${path} was no valid task`;
-      continue;
+/** Takes in what lies in a drop folder. False if some of it is left: the loop is to breathe, then call again. */
+export function takeChildren(world: World, attempt: Attempt, folder: string, when: 'now' | 'last'): boolean {
+  if (attempt.drops?.folder !== folder) attempt.drops = { folder, names: namesIn(folder).sort().values() };
+  const deadline = monotonic() + SLICE_MS;
+  for (let next = attempt.drops.names.next(); next.done !== true; next = attempt.drops.names.next()) {
+    takeName(world, attempt, next.value, folder, when);
+    if (monotonic() > deadline) {
+      world.looks.add(attempt);
+      return false;
     }
-    const problem = takeChild(world, attempt, id, path, when);
-    if (problem !== undefined) refuseChild(world, attempt, id, folder, problem);
   }
+  delete attempt.drops;
+  return true;
+}
+
+function takeName(world: World, attempt: Attempt, name: string, folder: string, when: 'now' | 'last'): void {
+  const id = taskIdOf(name);
+  const path = join(folder, name);
+  if (id === undefined || attempt.spreads.has(path)) return;
+  if (isThere(complaintOf(folder, id))) {
+    attempt.badChild ??= `${path} was no valid task`;
+    return;
+  }
+  const problem = takeChild(world, attempt, id, path, when);
+  if (problem !== undefined) refuseChild(world, attempt, id, folder, problem);
 }
 
 /** Where it is written why a child was refused: beside it. */
@@ -141,8 +152,11 @@ function orderFor({ config }: World, attempt: Attempt, path: string, when: When)
  */
 export function goOnTaking(world: World, attempt: Attempt): boolean {
   if (attempt.job.attempts.get(attempt.id) !== attempt) return false; // it has ended
-  if (attempt.mayHaveTaken) takeChildrenAgain(world, attempt);
   const deadline = monotonic() + SLICE_MS;
+  if (attempt.mayHaveTaken && !takeChildrenAgain(world, attempt, deadline)) {
+    world.looks.add(attempt);
+    return false;
+  }
   for (const [path, { id, when, answer }] of attempt.spreads) {
     if (answer === undefined) continue;
     if (answer.kind === 'failed' || (answer.kind === 'missing' && isThere(path))) {
@@ -200,7 +214,7 @@ function endOfArray(
 }
 
 /** What an earlier daemon had taken in and not synced. Copies that a power cut took are published again. */
-function takeChildrenAgain(world: World, attempt: Attempt): void {
+function takeChildrenAgain(world: World, attempt: Attempt, deadline: number): boolean {
   const { children } = attempt.run.layout;
   const wasSynced = readResult(attempt.run.layout) !== undefined;
   for (const name of namesIn(children).sort()) {
@@ -214,8 +228,10 @@ function takeChildrenAgain(world: World, attempt: Attempt): void {
     }
     if (id !== undefined && drop?.kind === 'json') adopt(world, attempt, id, drop.value as Raw, path, drop.text);
     removeAfterSync(world, attempt, path);
+    if (monotonic() > deadline) return false;
   }
   attempt.mayHaveTaken = false;
+  return true;
 }
 
 /** Publishes a child in the job's pending/, or gives why not. The same id by the same parent again: the first text stands. */

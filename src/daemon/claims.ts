@@ -152,7 +152,7 @@ function watch(world: World, attempt: Attempt): void {
   // Nobody tells of a runner's death, or of a drop whose hint was lost: look again after as long as it has lived.
   const lived = monotonic() - attempt.since;
   attempt.nextLook = monotonic() + Math.min(left, silent ? SILENT_AGAIN_MS : Math.max(lived, BEGINS_SOON_MS));
-  if (left > 0) return takeChildren(world, attempt, attempt.run.layout.pending, 'now');
+  if (left > 0) return void takeChildren(world, attempt, attempt.run.layout.pending, 'now');
   const limit = specOf(attempt)?.timeout ?? world.config.taskTimeout;
   beginEnding(world, attempt, 'timeout', `it ran longer than its timeout of ${formatDuration(limit)}`);
 }

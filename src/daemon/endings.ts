@@ -56,28 +56,31 @@ function runnerHere({ runner }: Attempt): Attempt['runner'] {
   return runner !== undefined && isOfThisPlace(runner) ? runner : undefined;
 }
 
-/** Cancelling a task cancels what it queued: the waiting ones are moved, the running ones ended. */
+/** Cancelling a task cancels what it queued: the running ones are ended, the waiting ones moved by `cancelWaiting`. */
 export function endFamily(world: World, job: Job, id: string): void {
-  for (const member of [...job.graph.descendants(id)]) {
-    const state = job.graph.get(member)?.state;
+  for (const member of job.graph.descendants(id)) {
     const attempt = job.attempts.get(member);
     if (attempt !== undefined) beginEnding(world, attempt, 'cancelled', `${id}, which queued it, was cancelled`);
-    else if (
-      state === 'pending' &&
-      moveIfFree(job.layout.task('pending', member), job.layout.task('cancelled', member)) === 'moved'
-    ) {
-      job.graph.move(member, 'cancelled');
-      world.event({
-        job: job.name,
-        task: member,
-        event: 'moved',
-        from: 'pending',
-        to: 'cancelled',
-        reason: `${id} was cancelled`,
-        by: 'daemon',
-      });
-    }
+    else if (job.graph.get(member)?.state === 'pending') job.toCancel.set(member, `${id} was cancelled`);
   }
+  job.stir();
+}
+
+/** Moves what is to be cancelled, until `deadline` (monotonic ms): false if some are left. */
+export function cancelWaiting(world: World, job: Job, deadline: number): boolean {
+  for (const [id, reason] of job.toCancel) {
+    job.toCancel.delete(id);
+    if (job.graph.get(id)?.state === 'pending') cancel(world, job, id, reason);
+    if (monotonic() > deadline) return job.toCancel.size === 0;
+  }
+  return true;
+}
+
+function cancel(world: World, job: Job, id: string, reason: string): void {
+  if (moveIfFree(job.layout.task('pending', id), job.layout.task('cancelled', id)) !== 'moved') return;
+  job.graph.move(id, 'cancelled');
+  job.summaryDue = true;
+  world.event({ job: job.name, task: id, event: 'moved', from: 'pending', to: 'cancelled', reason, by: 'daemon' });
 }
 
 /** Ends what is left of an attempt that no claim stands for any more: of a removed job, or one moved away. */

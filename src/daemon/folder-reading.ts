@@ -17,6 +17,8 @@ export class FolderReading {
   readonly state: State;
   /** The folder was touched: tasks edited in place are to be read again. */
   readonly wasTouched: boolean;
+  /** What is left to do at its end, once it has been read. */
+  rest: Iterator<void> | undefined;
   /** Names that are no tasks. */
   readonly others: string[] = [];
   private readonly names: Names;
@@ -53,11 +55,14 @@ export class FolderReading {
     this.names.close();
   }
 
-  /** Reasons whose file went elsewhere while nobody looked. */
-  lonelyReasons(): string[] {
+  /** Reasons whose file went elsewhere while nobody looked, each with the id of that. */
+  *lonelyReasons(): Generator<[reason: string, id: string], void> {
     const { ending, others, present } = this;
-    if (ending === undefined) return [];
-    return others.filter((name) => name.endsWith(ending) && !present.has(name.slice(0, -ending.length)));
+    if (ending === undefined) return;
+    for (const name of others) {
+      const id = name.slice(0, -ending.length);
+      if (name.endsWith(ending) && !present.has(id)) yield [name, id];
+    }
   }
 
   /** At the end: tasks that were believed to lie here, and do not. */

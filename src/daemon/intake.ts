@@ -26,10 +26,17 @@ const FRESH_MS = 2_000;
 export function noticeChanges(job: Job): void {
   for (const state of WATCHED) if (hasChanged(job, state)) job.soil(state);
   hasChanged(job, 'root');
-  for (const [name, stamp] of job.rejected) {
+  for (let left = REJECTED_AT_ONCE; left > 0; left--) {
+    job.rejectedTurn ??= job.rejected.entries();
+    const next = job.rejectedTurn.next();
+    if (next.done === true) return void (job.rejectedTurn = undefined);
+    const [name, stamp] = next.value;
     if (fileStamp(job.layout.task('rejected', name)) !== stamp) job.hint('rejected', `${name}.json`);
   }
 }
+
+/** Of more rejected files, some are looked at in each look: what watches have missed is found in one of the next. */
+const REJECTED_AT_ONCE = 2_000;
 
 /**
  * True if a job that is at rest lies there as it did when it was looked at last: stats only, for there may be thousands.
@@ -90,11 +97,17 @@ function readOn(world: World, job: Job, deadline: number): boolean {
   if (reading === undefined) return true;
   job.reading = undefined; // if it fails, it is over
   orAgain(job, reading.state, () => {
-    if (!reading.readOn(deadline, (name, believed) => lookAtRead(world, job, reading, name, believed)))
-      job.reading = reading;
-    else atItsEnd(world, job, reading);
+    const isRead = reading.readOn(deadline, (name, believed) => lookAtRead(world, job, reading, name, believed));
+    if (isRead) reading.rest ??= atItsEnd(world, job, reading);
+    if (!isRead || !isThrough(reading.rest, deadline)) job.reading = reading;
   });
   return job.reading === undefined && monotonic() <= deadline;
+}
+
+/** Goes on with what is left to do, step by step. */
+function isThrough(rest: Iterator<void> | undefined, deadline: number): boolean {
+  while (rest?.next().done === false) if (monotonic() > deadline) return false;
+  return true;
 }
 
 /** What is to be looked at stays so until its folders are in order: that is looked at first, in the next turn. */
@@ -125,30 +138,36 @@ function lookAtRead(
   if (state === 'pending' && name.startsWith('.bundle-')) takeBundle(world, job, name);
 }
 
-/** What was not there, and what is no task. */
-function atItsEnd(world: World, job: Job, reading: FolderReading): void {
+/** What was not there, and what is no task: there may be as many as there are names, so it is done step by step. */
+function* atItsEnd(world: World, job: Job, reading: FolderReading): Generator<void, void> {
   const { state, others } = reading;
   for (const id of reading.missing()) job.hint(state, `${id}.json`);
-  for (const name of reading.lonelyReasons()) remove(join(job.layout.folder(state), name));
+  for (const [reason, id] of reading.lonelyReasons()) {
+    if (!isThere(job.layout.task(state, id))) remove(join(job.layout.folder(state), reason));
+    yield;
+  }
   if (state !== 'pending') return;
-  if (others.some((name) => name.includes('\uFFFD'))) rejectUnreadableNames(world, job, job.layout.folder(state));
+  if (others.some((name) => name.includes('\uFFFD')))
+    yield* rejectUnreadableNames(world, job, job.layout.folder(state));
   const held = others.filter(isHeldName);
-  letHeldGo(world, job, held);
-  if (held.length > 0) holdBack(job, held);
+  letHeldGo(job, held);
+  yield* holdBack(job, held);
 }
 
 /** What was held and is no longer: moved, deleted, or `x.json` again. */
-function letHeldGo(world: World, job: Job, names: readonly string[]): void {
+function letHeldGo(job: Job, names: readonly string[]): void {
   if (!job.hasHeld) return;
   const held = new Set(names.map(heldId));
   job.hasHeld = held.size > 0;
-  for (const node of job.graph.all()) if (node.state === 'held' && !held.has(node.id)) relocate(world, job, node.id);
+  for (const node of job.graph.all())
+    if (node.state === 'held' && !held.has(node.id)) job.hint('pending', `${node.id}.json`);
 }
 
 /** `x.json` renamed to `x.held`, or anything else that is no task: x counts as unfinished while it is there. */
-function holdBack(job: Job, names: readonly string[]): void {
-  job.hasHeld = true;
+function* holdBack(job: Job, names: readonly string[]): Generator<void, void> {
+  job.hasHeld ||= names.length > 0;
   for (const name of names) {
+    yield;
     const id = heldId(name);
     const node = job.graph.get(id);
     if (node?.state === 'pending' && !isThere(job.layout.task('pending', id))) job.graph.move(id, 'held');
@@ -181,11 +200,12 @@ function lookAtClaim(world: World, job: Job, id: string): void {
   if (!job.attempts.has(id) && nameProblem(id) === undefined && isThere(job.layout.claim(id))) relocate(world, job, id);
 }
 
-function rejectUnreadableNames(world: World, job: Job, folder: string): void {
+function* rejectUnreadableNames(world: World, job: Job, folder: string): Generator<void, void> {
   for (const name of renameUnreadableNames(folder)) {
     const id = taskIdOf(name) ?? name;
     const reason = `${join(folder, name)}: its name was not valid UTF-8; it is called ${name} now.\nGive it another name and move it back to pending/.`;
     rejectDrop(world, job, id, reason);
+    yield;
   }
 }
 

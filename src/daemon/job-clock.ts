@@ -1,7 +1,7 @@
 // A job's `job_timeout`: its clock is the file `started` in its folder, written before the first task starts, so that it
 // outlives the daemon; removed once nothing of the job waits or runs. When time is up, what runs is ended and what waits
 // is cancelled: a crash in between finds the same file, and the next daemon goes on.
-import { moveIfFree, overwrite, readParsed, remove } from '../host/atomic.ts';
+import { overwrite, readParsed, remove } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import { formatDuration } from '../protocol/values.ts';
 import { beginEnding } from './endings.ts';
@@ -52,12 +52,5 @@ export function holdToItsTime(world: World, job: Job): void {
     beginEnding(world, attempt, 'timeout', reason);
     world.looks.add(attempt);
   }
-  for (const { id, state } of job.graph.all()) if (state === 'pending') cancel(world, job, id, reason);
-}
-
-function cancel(world: World, job: Job, id: string, reason: string): void {
-  if (moveIfFree(job.layout.task('pending', id), job.layout.task('cancelled', id)) !== 'moved') return;
-  job.graph.move(id, 'cancelled');
-  job.summaryDue = true;
-  world.event({ job: job.name, task: id, event: 'moved', from: 'pending', to: 'cancelled', reason, by: 'daemon' });
+  for (const { id, state } of job.graph.all()) if (state === 'pending') job.toCancel.set(id, reason);
 }

@@ -55,8 +55,18 @@ export interface Attempt {
   readonly syncing: Set<string>;
   /** An earlier daemon may have taken in children that it did not come to sync. */
   mayHaveTaken: boolean;
+  /** The drop folder that is being taken in, and what is left of it. */
+  drops?: { folder: string; names: Iterator<string> };
   /** A child of it is no valid task, in words. */
   badChild?: string;
+}
+
+/** As far as a task has come that is tried again: attempts that count, and when the first of them began (ms since 1970). */
+export interface Tries {
+  /** The number of its last attempt. */
+  attempt: number;
+  count: number;
+  firstStartedAt: number;
 }
 
 /** A drop that does not parse yet, and since when it has not changed (monotonic milliseconds). */
@@ -94,6 +104,12 @@ export class Job implements Candidate {
   /** The folder that is being read. */
   reading: FolderReading | undefined;
   private readonly echoes = new Set<string>();
+  /** What has been spent of the retries of tasks between two attempts, for there may be thousands to be read. */
+  readonly tries = new Map<string, Tries>();
+  /** Waiting tasks that are to be cancelled, each with the reason; meanwhile nothing of the job starts. */
+  readonly toCancel = new Map<string, string>();
+  /** How far the rejected files have been looked at. */
+  rejectedTurn: IterableIterator<[name: string, stamp: string]> | undefined;
   /** Files in pending/ that are no tasks were seen. */
   hasHeld = false;
   /** pending/ was touched: tasks edited in place are to be read again. */
@@ -161,7 +177,7 @@ export class Job implements Candidate {
 
   /** How many of its tasks may run at one time, but for the global limit. */
   get limit(): number {
-    if (this.damage !== undefined || this.trouble !== undefined || this.paused) return 0;
+    if (this.damage !== undefined || this.trouble !== undefined || this.paused || this.toCancel.size > 0) return 0;
     if (this.parallel !== undefined) return this.parallel;
     const said = this.settings.maxParallel ?? 1;
     return said === 'none' ? Number.POSITIVE_INFINITY : said;

@@ -11,20 +11,27 @@ import { Job } from './job.ts';
 import { folderProblem, makeFolders } from './job-folders.ts';
 import type { World } from './world.ts';
 
-/** Takes up jobs that are new, and forgets those that are gone; past `deadline` (monotonic ms) the rest is left for the next turn. */
+/**
+ * Takes up jobs that are new, and forgets those that are gone; past `deadline` (monotonic ms) the rest is left in
+ * `world.newNames`, with which the next turn goes on before it reads the folder again.
+ */
 export function findJobs(world: World, deadline = Number.POSITIVE_INFINITY): void {
+  if (world.newNames.length === 0) readNames(world);
+  for (let name = world.newNames.pop(); name !== undefined; name = world.newNames.pop()) {
+    const job = world.jobs.get(name);
+    if (job === undefined) takeUp(world, name);
+    else if (!job.stillThere()) forgetJob(world, job);
+    if (monotonic() > deadline) return;
+  }
+}
+
+function readNames(world: World): void {
+  world.wake.topChanged = false;
   finishArchivings(world);
   const names = namesIn(world.layout.jobs).filter((name) => !name.startsWith('.'));
   const present = new Set(names);
-  for (const job of world.jobs.values()) if (!present.has(job.name)) forgetJob(world, job);
-  for (const name of names) {
-    if (world.jobs.has(name)) continue;
-    if (monotonic() > deadline) {
-      world.wake.topChanged = true;
-      return;
-    }
-    takeUp(world, name);
-  }
+  const gone = [...world.jobs.keys()].filter((name) => !present.has(name));
+  world.newNames = [...gone, ...names.filter((name) => !world.jobs.has(name))].toReversed();
 }
 
 /** What a killed `submit` has left half way; at start there is no living one to be waited for. */
@@ -61,13 +68,11 @@ function addJob(world: World, name: string): void {
   const problem = isName(name)
     ? (twinOf(world, name) ?? folderProblem(world.layout, layout, world.owners))
     : nameProblem(name);
-  if (problem !== undefined) {
-    world.log.warn('a folder in jobs/ is no job', { name, reason: problem });
-    return;
-  }
+  if (problem !== undefined) return complain(world, name, problem);
   const job = new Job(name, layout, world.active, world.attempts);
   job.wasThere = world.recovering;
   world.jobs.set(name, job);
+  world.lowerNames.set(name.toLowerCase(), name);
   makeFolders(layout);
   sweepUnfinished(layout.folder('pending'), wallClock(), ABANDONED_AFTER_S);
   readClaims(world, job);
@@ -78,8 +83,17 @@ function addJob(world: World, name: string): void {
 export const ABANDONED_AFTER_S = 3600;
 
 function twinOf(world: World, name: string): string | undefined {
-  const twin = [...world.jobs.keys()].find((other) => other.toLowerCase() === name.toLowerCase());
+  const twin = world.lowerNames.get(name.toLowerCase());
   return twin && `there is a job ${twin}, which differs only in case`;
+}
+
+/** Folders that are no jobs are named at every look, but no more than so many of them. */
+const MOST_NAMED = 100;
+
+function complain(world: World, name: string, reason: string): void {
+  if (world.oddFolders.size >= MOST_NAMED && !world.oddFolders.has(name)) return;
+  world.oddFolders.add(name);
+  world.log.warn('a folder in jobs/ is no job', { name, reason });
 }
 
 /** A job's folder is gone, or is another one now: what runs in it is ended. */
@@ -100,6 +114,7 @@ function leave(world: World, job: Job): void {
   }
   world.wake.forgetJob(job);
   world.jobs.delete(job.name);
+  world.lowerNames.delete(job.name.toLowerCase());
   world.active.delete(job);
   world.dues.delete(job);
   world.settling.delete(job);

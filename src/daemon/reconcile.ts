@@ -3,8 +3,10 @@
 // graph asks for; one that a crash leaves undone is asked for again by the next daemon.
 import { isThere, moveIfFree, remove } from '../host/atomic.ts';
 import { monotonic } from '../host/clock.ts';
+import { spellCycle } from '../protocol/names.ts';
 import type { Cause } from '../scheduler/graph.ts';
 import { skip } from '../store/tasks.ts';
+import { cancelWaiting } from './endings.ts';
 import { relocate } from './intake.ts';
 import type { Job } from './job.ts';
 import { holdToItsTime } from './job-clock.ts';
@@ -17,8 +19,9 @@ export function reconcile(world: World, job: Job, deadline: number): boolean {
     job.graph.judge();
     return true;
   }
-  if (!job.isUnread) breakCycles(world, job); // many drops are searched at one go
-  holdToItsTime(world, job);
+  if (!job.isUnread && !breakCycles(world, job, deadline)) return false; // many drops are searched at one go
+  if (job.toCancel.size === 0) holdToItsTime(world, job);
+  if (!cancelWaiting(world, job, deadline)) return false;
   for (;;) {
     const revived = job.graph.takeRevived(BATCH);
     for (const id of revived) bringBack(world, job, id);
@@ -31,18 +34,25 @@ export function reconcile(world: World, job: Job, deadline: number): boolean {
 
 const BATCH = 100;
 
-function breakCycles(world: World, job: Job): void {
-  for (let cycles = job.graph.takeCycles(); cycles.length > 0; cycles = job.graph.takeCycles()) {
-    for (const cycle of cycles) {
-      const [id] = cycle as [string];
-      const path = job.layout.task('pending', id);
-      const reason = `${path}: it would wait for itself: ${cycle.join(' → ')}.\nRemove one of these dependencies.`;
-      rejectDrop(world, job, id, reason);
-      if (job.graph.get(id)?.state !== 'pending') continue;
-      job.graph.forget(id); // it has gone meanwhile: a look finds where
-      job.hint('pending', `${id}.json`);
-    }
+function breakCycles(world: World, job: Job, deadline: number): boolean {
+  while (job.graph.mayHaveCycles) {
+    for (const cycle of job.graph.takeCycles(STEPS)) breakCycle(world, job, cycle);
+    if (monotonic() > deadline) return !job.graph.mayHaveCycles;
   }
+  return true;
+}
+
+/** Edges passed in the search for cycles before the clock is looked at. */
+const STEPS = 20_000;
+
+function breakCycle(world: World, job: Job, cycle: readonly string[]): void {
+  const [id] = cycle as [string];
+  const path = job.layout.task('pending', id);
+  const reason = `${path}: it would wait for itself: ${spellCycle(cycle)}.\nRemove one of these dependencies.`;
+  rejectDrop(world, job, id, reason);
+  if (job.graph.get(id)?.state !== 'pending') return;
+  job.graph.forget(id); // it has gone meanwhile: a look finds where
+  job.hint('pending', `${id}.json`);
 }
 
 function bringBack(world: World, job: Job, id: string): void {

@@ -6,7 +6,7 @@ import { type Config, DEFAULT_CONFIG, parseConfig } from '../protocol/config.ts'
 import type { Layout } from '../protocol/layout.ts';
 
 /** It is read in the daemon's loop. */
-const MAX_CONFIG = 64_000;
+const MAX_CONFIG = 20_000;
 
 /** Reads the settings; none are the defaults. Errors: CONFIG_INVALID, with every problem and its line. */
 export function readConfig(layout: Layout): Config {

@@ -49,8 +49,10 @@ const MAX_LOST_IN_A_ROW = 3;
 export function settle(world: World, attempt: Attempt, end: End): void {
   if (!isFolder(attempt.run.layout.root)) return giveBack(world, attempt); // removed by hand: nothing can be written of it
   try {
-    if (hasTakenAll(attempt) && !attempt.told?.isClosed && closeDrops(attempt.run.layout))
-      takeChildren(world, attempt, attempt.run.layout.closed, 'last');
+    const { closed } = attempt.run.layout;
+    const mayTake = attempt.drops?.folder === closed || hasTakenAll(attempt);
+    if (mayTake && !attempt.told?.isClosed && closeDrops(attempt.run.layout))
+      if (!takeChildren(world, attempt, closed, 'last')) return;
     if (!hasTakenAll(attempt)) return void (attempt.nextLook = monotonic() + SETTLE_AGAIN_MS);
     const result = resultOf(attempt, end, world.host);
     writeResult(attempt.run.layout, result);
@@ -81,6 +83,7 @@ function conclude(world: World, attempt: Attempt, result: AttemptResult): void {
   job.end(attempt);
   world.looks.delete(attempt);
   job.summaryDue = true;
+  if (result.to !== 'pending') job.tries.delete(id);
   world.event({
     job: job.name,
     task: id,
@@ -242,14 +245,7 @@ function badChild(attempt: Attempt, verdict: Verdict): Verdict {
 function retryMaybe(attempt: Attempt, result: AttemptResult, startedAt: number, endedAt: number): void {
   const retry = specOf(attempt)?.retry;
   if (retry === undefined || retry.max === 0) return;
-  let attempts = 1;
-  let firstStartedAt = startedAt;
-  for (const before of resultsBefore(attempt.job.layout, attempt.id, attempt.run.attempt)) {
-    if (before.reason === 'lost' || before.reason === 'stopped') continue;
-    if (before.to !== 'pending' || before.outcome === 'cancelled') break; // a final folder, or a move by hand
-    attempts += 1;
-    if (before.started_at !== null) firstStartedAt = Date.parse(before.started_at);
-  }
+  const { attempts, firstStartedAt } = triesOf(attempt, startedAt);
   const decision = decideRetry(
     retry,
     { reason: result.reason, exitCode: result.exit_code },
@@ -259,6 +255,8 @@ function retryMaybe(attempt: Attempt, result: AttemptResult, startedAt: number, 
     result.message += '; it is not tried again, for the time of the job is over';
   } else if (decision.retry) {
     result.to = 'pending';
+    if (result.reason !== 'lost' && result.started_at !== null)
+      attempt.job.tries.set(attempt.id, { attempt: attempt.run.attempt, count: attempts, firstStartedAt });
     result.retry_at = new Date(decision.at).toISOString();
     result.message += `; attempt ${attempts} of ${retry.max + 1}, tried again`;
   } else if (decision.why === 'used up') {
@@ -268,6 +266,22 @@ function retryMaybe(attempt: Attempt, result: AttemptResult, startedAt: number, 
   } else if (decision.why === 'out of time') {
     result.message += '; it is not tried again, for the time of retry.max_time is over';
   }
+}
+
+/** What has been spent since the last final folder, this attempt included: from memory, or as the results say. */
+function triesOf({ job, id, run }: Attempt, startedAt: number): { attempts: number; firstStartedAt: number } {
+  const known = job.tries.get(id);
+  job.tries.delete(id);
+  if (known?.attempt === run.attempt - 1) return { attempts: known.count + 1, firstStartedAt: known.firstStartedAt };
+  let attempts = 1;
+  let firstStartedAt = startedAt;
+  for (const before of resultsBefore(job.layout, id, run.attempt)) {
+    if (before.reason === 'lost' || before.reason === 'stopped') continue;
+    if (before.to !== 'pending' || before.outcome === 'cancelled') break; // a final folder, or a move by hand
+    attempts += 1;
+    if (before.started_at !== null) firstStartedAt = Date.parse(before.started_at);
+  }
+  return { attempts, firstStartedAt };
 }
 
 /** The task's text, from memory or from running/. */

@@ -1,6 +1,7 @@
 // Starting a task, in this order: run directory, claim, pending/ → running/, read again from there, `run`, hand-over.
 // Each step is undone by the next look if it was the last: a claim without `run` is given back; a `run` without a runner
 // is voided. The text that is judged is the text that runs.
+import { basename, dirname } from 'node:path';
 import { beforeChange, isThere, moveIfFree, overwrite } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { type Holdings, NO_HOLDINGS } from '../protocol/resources.ts';
@@ -8,7 +9,7 @@ import { idleIo } from '../host/idle-io.ts';
 import type { TaskSpec } from '../protocol/task.ts';
 import { describeBriefly } from '../protocol/problems.ts';
 import { RunLayout } from '../protocol/layout.ts';
-import { runName } from '../protocol/names.ts';
+import { parseRunName, runName } from '../protocol/names.ts';
 import { membersOf } from '../runner/ending.ts';
 import { renderScript, shellArgv } from '../runner/script.ts';
 import { claimTask, createRun, discardRun, type Run, unclaimTask } from '../store/runs.ts';
@@ -25,7 +26,7 @@ import type { World } from './world.ts';
 /** Starts a task if it still may be started; if not, leaves it where it belongs. `holdings` is what the plan gives it. */
 export function start(world: World, job: Job, id: string, holdings: Holdings): void {
   if (job.attempts.has(id)) return; // claimed; judged again when that attempt is settled
-  const run = createRun(job.layout, id, 1);
+  const run = createRun(job.layout, id, (job.tries.get(id)?.attempt ?? 0) + 1);
   let spec: TaskSpec | undefined;
   try {
     if (!claimTask(job.layout, id, run.attempt)) {
@@ -91,7 +92,8 @@ function letGo(job: Job, id: string, run: Run): void {
 /** What is left of an earlier attempt is ended first: one attempt of a task at a time. */
 function earlierAttemptLives(world: World, job: Job, id: string, attempt: number): boolean {
   let lives = false;
-  for (let n = attempt - 1; n >= 1; n--) {
+  for (const n of attemptsIn(world, id)) {
+    if (n >= attempt) continue;
     const runDir = new RunLayout(`${job.layout.runs}/${runName(id, n)}`).root;
     const members = membersOf(world.processes(), { runDir });
     if (members.length === 0) continue;
@@ -106,6 +108,18 @@ function earlierAttemptLives(world: World, job: Job, id: string, attempt: number
     });
   }
   return lives;
+}
+
+/** Attempts of tasks of this name that processes say they belong to: there may have been thousands. */
+function attemptsIn(world: World, id: string): Set<number> {
+  const numbers = new Set<number>();
+  for (const { value, stdout } of world.processes().byPid.values()) {
+    for (const runDir of [value, stdout && dirname(stdout)]) {
+      const run = parseRunName(basename(runDir ?? ''));
+      if (run?.task === id) numbers.add(run.attempt);
+    }
+  }
+  return numbers;
 }
 
 /** Reads the task from running/, on one descriptor. What may not start goes back, or to rejected/. */

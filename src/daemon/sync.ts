@@ -5,6 +5,8 @@ import type { World } from './world.ts';
 
 /** Between the end of one sync and the begin of the next, in ms. */
 const PAUSE_MS = 500;
+/** How long what has waited for one may keep the loop busy, in ms. */
+const SLICE_MS = 25;
 /** How long the last one may take, in ms. */
 const LAST_WITHIN_MS = 10_000;
 
@@ -43,7 +45,13 @@ export class GroupSync {
     world.unsynced = false;
     try {
       await world.launcher.sync();
-      for (const action of actions) this.perform(action);
+      let since = monotonic();
+      for (const action of actions) {
+        this.perform(action);
+        if (monotonic() - since < SLICE_MS) continue;
+        await new Promise((resolve) => setImmediate(resolve)); // the loop is to breathe
+        since = monotonic();
+      }
     } catch (error) {
       world.log.warn('a sync failed; tried again', { error: (error as Error).message });
       for (const action of actions) world.afterSync(action);

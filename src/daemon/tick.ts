@@ -33,8 +33,9 @@ const TROUBLE_AGAIN_MS = 1_000;
 export function tick(world: World): number {
   world.forgetProcesses();
   noticeClockStep(world);
-  if (world.wake.topChanged) spared(world, 'the folder of jobs', () => readTop(world));
+  if (world.wake.topChanged || world.newNames.length > 0) spared(world, 'the folder of jobs', () => readTop(world));
   if (world.wake.takePoll()) lookAround(world);
+  lookAtJobs(world);
   let allDone = takeEverythingIn(world);
   lookAtAttempts(world);
   spared(world, 'what attempts have left', () => endStrays(world));
@@ -79,20 +80,31 @@ function lookAround(world: World): void {
   spared(world, 'the room on the disk', () => holdWhileDiskIsLow(world));
   void sampleMemory(world);
   followHost(world);
-  for (const job of [...world.jobs.values()]) {
-    guarded(world, job, () => {
-      if (job.graph.judgeUnheard()) job.stir();
-      if (isAtRest(world, job) && isUntouched(job, !world.wake.relyOnWatches(job))) return;
-      if (!job.stillThere()) return forgetJob(world, job);
-      openAgain(job);
-      job.forgetEchoes();
-      job.settingsDue = true;
-      lookAtSettings(world, job);
-      if (job.isGone || job.trouble !== undefined) return;
-      readClaims(world, job);
-      writeSummary(world, job);
-    });
+  if (world.toLookAt.length === 0) world.toLookAt = [...world.jobs.values()].toReversed();
+}
+
+/** Those of which a full look has come; with thousands of them it takes several turns. */
+function lookAtJobs(world: World): void {
+  const deadline = monotonic() + SLICE_MS;
+  for (let job = world.toLookAt.pop(); job !== undefined; job = world.toLookAt.pop()) {
+    if (!job.isGone) lookAtJob(world, job);
+    if (monotonic() > deadline) return;
   }
+}
+
+function lookAtJob(world: World, job: Job): void {
+  guarded(world, job, () => {
+    if (job.graph.judgeUnheard()) job.stir();
+    if (isAtRest(world, job) && isUntouched(job, !world.wake.relyOnWatches(job))) return;
+    if (!job.stillThere()) return forgetJob(world, job);
+    openAgain(job);
+    job.forgetEchoes();
+    job.settingsDue = true;
+    lookAtSettings(world, job);
+    if (job.isGone || job.trouble !== undefined) return;
+    readClaims(world, job);
+    writeSummary(world, job);
+  });
 }
 
 /** Without running/ nothing starts; who removes it to archive the job takes less time than there is between two looks. */
@@ -108,7 +120,6 @@ function isAtRest(world: World, job: Job): boolean {
 }
 
 function readTop(world: World): void {
-  world.wake.topChanged = false;
   findJobs(world, monotonic() + SLICE_MS);
   const before = [world.paused, world.parallel].join();
   world.paused = isThere(world.layout.paused);
@@ -180,7 +191,7 @@ function rest(world: World, job: Job, now: number, stopped: boolean): void {
   const due = earlier(job.graph.nextDue(), deadlineOf(job, now));
   if (due === undefined) world.dues.delete(job);
   else world.dues.set(job, due);
-  if (job.isUnread || !job.loaded || job.graph.isUnsettled) return;
+  if (job.isUnread || !job.loaded || job.graph.isUnsettled || job.toCancel.size > 0) return;
   const mayStart = !stopped && job.limit > job.attempts.size && job.hasReady(now);
   if (!mayStart) world.active.delete(job);
 }
@@ -206,7 +217,8 @@ function nextDue(world: World): number {
     else due = Math.min(due, next);
   }
   for (const attempt of world.attempts) due = Math.min(due, attempt.nextLook);
-  return world.looks.size > 0 || world.wake.topChanged ? 0 : due;
+  const isBehind = world.looks.size + world.newNames.length + world.toLookAt.length > 0;
+  return isBehind || world.wake.topChanged ? 0 : due;
 }
 
 /** Nothing is started on a disk that is nearly full: a task's output would be lost with the daemon's own files. */

@@ -61,6 +61,13 @@ export class World {
   readonly host = hostname();
   readonly events: LineLog;
   readonly jobs = new Map<string, Job>();
+  /** Their names in lower case → as they are. */
+  readonly lowerNames = new Map<string, string>();
+  /** Names of jobs that have come or gone, yet to be taken up or forgotten; and jobs that a full look is yet to come to. The first one last. */
+  newNames: string[] = [];
+  toLookAt: Job[] = [];
+  /** Folders in jobs/ that were said to be no jobs. */
+  readonly oddFolders = new Set<string>();
   /** Jobs that the next tick looks at; the others cost it nothing. */
   readonly active = new Set<Job>();
   /** Milliseconds since 1970 at which a delayed task of a job is due. */

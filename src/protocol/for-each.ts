@@ -5,7 +5,7 @@ import { idPart, type MadeIds } from './made-ids.ts';
 import { FOR_EACH_KEY } from './names.ts';
 import { MAX_BUNDLE_BYTES } from './task.ts';
 import { expected, isObject, type Problem, quote, type Raw, show, weigh } from './validation.ts';
-import { type Filler, fillKeys, isScalar, type Scalar, type Scope } from './variables.ts';
+import { type Filler, fillKeys, isScalar, MOST_SUGGESTED, type Scalar, type Scope } from './variables.ts';
 
 /** What of the disk a workflow needs: the lines of a file beside it, or why there are none. */
 export type LinesOf = (path: string) => { lines: string[] } | { problem: string };
@@ -52,13 +52,14 @@ export function expandTask(id: string, task: Raw, around: Around): Family | unde
     const raw = fillKeys(template, scopeOf(item, index, around.variables), ['tasks', id], filler);
     const wanted = `${id}.${partOf(item) || index}`;
     members.set(around.ids.take(wanted), { ...raw, parent: id, ancestors: [id] });
+    if (filler.problems.length - told >= MOST_SUGGESTED) break; // what is wrong with the rest is most likely the same
   }
   // What is wrong for each of them is said once.
   const repeated = filler.problems.splice(told).filter(({ path, message }) => {
     const what = JSON.stringify([path, message]);
     return !known.has(what) && known.add(what);
   });
-  filler.problems.push(...repeated);
+  for (const problem of repeated) filler.problems.push(problem);
   const count = members.size === 1 ? 'one task' : `${members.size} tasks`;
   const [first = ''] = members.keys();
   const description = `for_each: what depends on ${id} waits for its ${count}, ${first}${members.size > 1 ? ' and so on' : ''}`;

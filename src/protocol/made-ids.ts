@@ -26,13 +26,22 @@ export class MadeIds {
   /** An id of its own that is `wanted`, which must begin as a name does, or begins like it. */
   take(wanted: string): string {
     const base = wanted.slice(0, LONGEST);
-    for (let n = this.next.get(base.toLowerCase()) ?? 1; ; n++) {
-      const ending = n === 1 ? '' : `.${n}`;
-      const id = base.slice(0, LONGEST - ending.length) + ending;
-      if (this.given.has(id.toLowerCase()) || this.isTaken(id)) continue;
-      this.given.add(id.toLowerCase());
-      this.next.set(base.toLowerCase(), n + 1);
-      return id;
+    if (this.give(base)) return base;
+    for (let digits = 1; ; digits++) {
+      // What begins alike counts on together: cut to the same length, different bases have the same numbers taken.
+      const stem = base.slice(0, LONGEST - 1 - digits);
+      const key = `${digits} ${stem.toLowerCase()}`;
+      const end = 10 ** digits;
+      let n = this.next.get(key) ?? Math.max(2, end / 10);
+      while (n < end && !this.give(`${stem}.${n}`)) n += 1;
+      this.next.set(key, n + 1);
+      if (n < end) return `${stem}.${n}`;
     }
+  }
+
+  private give(id: string): boolean {
+    if (this.given.has(id.toLowerCase()) || this.isTaken(id)) return false;
+    this.given.add(id.toLowerCase());
+    return true;
   }
 }

@@ -61,6 +61,15 @@ export function parseAddress(text: string): Address | undefined {
   return isName(task) ? { job, task } : undefined;
 }
 
+/** `a → b → a`; of a long way round its beginning and its end. */
+export function spellCycle(ids: readonly string[]): string {
+  const shown =
+    ids.length <= 2 * ENDS ? ids : [...ids.slice(0, ENDS), `… ${ids.length - 2 * ENDS} more …`, ...ids.slice(-ENDS)];
+  return shown.join(' → ');
+}
+
+const ENDS = 20;
+
 const chunks = /(\d+)|(\D+)/g;
 
 function isDigits(chunk: string): boolean {

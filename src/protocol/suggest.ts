@@ -37,6 +37,7 @@ function snake(key: string): string {
  * of one or two leaves nothing to go by, and another number is another thing: `b` is no slip of `a`, nor `t8` of `t7`.
  */
 export function closest(word: string, candidates: Iterable<string>): string | undefined {
+  if (word.length > LONGEST) return undefined;
   const limit = Math.floor(word.length / 3);
   const skeleton = withoutNumbers(word);
   let best: string | undefined;
@@ -48,6 +49,9 @@ export function closest(word: string, candidates: Iterable<string>): string | un
   }
   return best;
 }
+
+/** Nobody mistypes a longer word, and to compare two takes the product of their lengths. */
+const LONGEST = 200;
 
 /** `part-12` → `part-#`. */
 function withoutNumbers(word: string): string {

@@ -32,6 +32,7 @@ export const MAX_BUNDLE_BYTES = 64_000_000;
 const MAX_ARGUMENTS = 100_000;
 const MAX_VARIABLES = 10_000;
 const MAX_ANCESTORS = 1000;
+const MAX_RESOURCES = 100;
 /** Keys that are named one by one; a file with more of them is no task at all. */
 const MAX_UNKNOWN = 20;
 
@@ -192,6 +193,10 @@ function lengthProblem(key: string, value: unknown): string | undefined {
   if (key === 'env' && isObject(value)) {
     const count = Object.keys(value).length;
     return count > MAX_VARIABLES ? `has ${count} variables; at most ${MAX_VARIABLES} are allowed` : undefined;
+  }
+  if (key === 'resources' && isObject(value)) {
+    const count = Object.keys(value).length;
+    return count > MAX_RESOURCES ? `has ${count} names; at most ${MAX_RESOURCES} are allowed` : undefined;
   }
   if (key === 'retry' && isObject(value) && Array.isArray(value.on) && value.on.length > 256) {
     return 'has more than 256 entries in "on"; name ranges of exit statuses, as "64-78"';

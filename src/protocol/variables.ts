@@ -20,6 +20,8 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** Characters that references may come to in one workflow: what all its tasks together may be. */
 const MAX_FILLED = 64_000_000;
+/** Of so many references that name nothing, it is said what was meant: more are not shown. */
+export const MOST_SUGGESTED = 20;
 
 export class Filler {
   readonly problems: Problem[] = [];
@@ -45,15 +47,22 @@ export class Filler {
   }
 
   private fillText(text: string, scope: Scope, path: Problem['path'], isText: boolean): Scalar {
+    const before = this.filled;
     const filled = text.replaceAll(REFERENCE, (whole, name: string | undefined, close: string) => {
       if (name === undefined) return '${';
       const value = close === '' ? undefined : scope.valueOf(name);
-      if (value === undefined) this.problems.push({ path, message: missing(name, close, scope), find: whole });
-      return value === undefined ? whole : String(value);
+      if (value === undefined) {
+        const names = this.problems.length < MOST_SUGGESTED ? scope.names() : [];
+        this.problems.push({ path, message: missing(name, close, scope, names), find: whole });
+        return whole;
+      }
+      const written = String(value);
+      this.filled += written.length;
+      return this.filled > MAX_FILLED ? '' : written; // or it were longer than any text can be
     });
-    this.filled += filled.length;
+    this.filled = Math.max(this.filled, before + filled.length);
     if (this.filled > MAX_FILLED) {
-      if (this.filled - filled.length <= MAX_FILLED)
+      if (before <= MAX_FILLED)
         this.problems.push({ path, message: 'the texts of this workflow are larger than 64 MB together' });
       return '';
     }
@@ -61,12 +70,12 @@ export class Filler {
   }
 }
 
-function missing(name: string, close: string, scope: Scope): string {
+function missing(name: string, close: string, scope: Scope, names: Iterable<string>): string {
   if (close === '') return '"${" has no "}" on its line; for a plain "${" write "$${"';
   const whole = `\${${name.slice(0, 60)}}`;
   if (!/^[A-Za-z_][\w.]*$/.test(name))
     return `${whole} is no name of a variable of the workflow; if it is for the shell, write $${whole}`;
-  const near = closest(name, scope.names());
+  const near = closest(name, names);
   const instead =
     near !== undefined
       ? `; did you mean \${${near}}?`

@@ -2,7 +2,7 @@
 // taken as a whole or not at all, so every problem is found at once, with its line: keys, ids, dependencies, cycles.
 import * as z from 'zod';
 import { JOB_KEYS_LATER, JOB_MEANINGS, type JobSettings, jobShape, parseJobKeys } from './job.ts';
-import { nameProblem } from './names.ts';
+import { nameProblem, spellCycle } from './names.ts';
 import { expandTask, type LinesOf, MAX_ITEMS } from './for-each.ts';
 import { MadeIds } from './made-ids.ts';
 import { closest, type Vocabulary } from './suggest.ts';
@@ -37,6 +37,8 @@ export interface Workflow {
 export type ParsedWorkflow = { ok: true; workflow: Workflow } | { ok: false; problems: string[] };
 
 const MAX_NAMED = 20;
+/** Of the defaults of a job, in all of its tasks together: each is checked with them. */
+const MAX_DEFAULTS_BYTES = 4 * MAX_BUNDLE_BYTES;
 
 const itemValue = () => z.union([z.string(), z.number(), z.boolean()]);
 const forEach = () =>
@@ -122,6 +124,10 @@ function check(value: unknown, options: WorkflowOptions): { problems: Problem[];
   const { tasks, heads } = expand(written, variables, filler, options);
   problems.push(...weightProblems(tasks));
   const defaults = soundDefaults(rawSettings.defaults, problems);
+  if (weigh(defaults, MAX_DEFAULTS_BYTES) * tasks.size > MAX_DEFAULTS_BYTES) {
+    const message = `are more than 256 MB in all ${tasks.size} tasks together`;
+    return { problems: [...filler.problems, ...problems, { path: ['defaults'], message }] };
+  }
   const specs = new Map<string, TaskSpec>();
   for (const [id, raw] of tasks) {
     const parsed = parseTask(mergeDefaults(defaults, raw), id, options);
@@ -291,7 +297,7 @@ function graphProblems(
   }
   for (const cycle of cyclesIn(edges)) {
     const first = cycle[0] ?? '';
-    const message = `the tasks wait for one another: ${[...cycle, first].join(' → ')}; remove one of these dependencies`;
+    const message = `the tasks wait for one another: ${spellCycle([...cycle, first])}; remove one of these dependencies`;
     problems.push({ path: placeOf(first, tasks.get(first) ?? {}, ['dependencies']), message });
   }
   return problems;

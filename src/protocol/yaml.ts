@@ -24,7 +24,7 @@ export type Read =
 
 const MAX_JSON = 64_000_000;
 const MAX_YAML = 16_000_000;
-/** More than any workflow written by hand has, and far less than an alias bomb makes. */
+/** Anchors and aliases: more than any workflow written by hand has, and far less than an alias bomb makes. The package compares each with each. */
 const MAX_ALIASES = 10_000;
 const MAX_LINES = 50;
 /** The package recurses; where the stack ends in the midst of compiling an expression, Node aborts and throws nothing. */
@@ -92,7 +92,8 @@ function nestingOf(text: string): number {
 function longestRun(text: string): number {
   let [longest, run] = [0, 0];
   for (const [word] of text.matchAll(/[^\s]+|[\r\n]/g)) {
-    run = word.endsWith(':') || word === '?' || word === '-' ? run + 1 : 0;
+    const goesOn = word.endsWith(':') || word === '?' || word === '-';
+    run = !goesOn ? 0 : /[,{}[\]]/.test(word) ? 1 : run + 1; // `{a: 1,b: 2`: the next one of a map is no deeper
     longest = Math.max(longest, run);
   }
   return longest;
@@ -106,7 +107,9 @@ function readYaml(text: string, fileName: string): Read {
     const { line, col } = counter.linePos(offset);
     return placeName(fileName, { line: Math.max(line, 1), column: Math.max(col, 1) });
   };
+  const { stackTraceLimit } = Error;
   try {
+    Error.stackTraceLimit = 0; // an error is made for every word that is wrong, and its stack is most of what it costs
     // Unique keys are checked below: the package compares each with each.
     const document = parseDocument(text, {
       lineCounter: counter,
@@ -117,6 +120,7 @@ function readYaml(text: string, fileName: string): Read {
     });
     const found = syntaxProblems(document, text, at);
     if (found.length > 0) return { ok: false, problems: found };
+    if (namesIn(document) > MAX_ALIASES) throw new ReferenceError('too many');
     const value: unknown = document.contents === null ? undefined : document.toJS({ maxAliasCount: MAX_ALIASES });
     const place = ({ path, find }: Problem) => at(offsetIn(text, nodeOffset(document, path), find));
     return { ok: true, value, describe: (problems) => lines(problems, place) };
@@ -125,7 +129,20 @@ function readYaml(text: string, fileName: string): Read {
       return { ok: false, problems: [`${fileName}: has too many aliases (*name): at most ${MAX_ALIASES}`] };
     if (error instanceof RangeError) return { ok: false, problems: [`${fileName}: is nested too deeply`] };
     throw error;
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
+}
+
+/** Anchors and aliases. */
+function namesIn(document: Document): number {
+  let names = 0;
+  visit(document, {
+    Node(_, node) {
+      if (isAlias(node) || node.anchor !== undefined) names += 1;
+    },
+  });
+  return names;
 }
 
 function lines(problems: readonly Problem[], place: (problem: Problem) => string): string[] {

@@ -37,7 +37,12 @@ export class Families {
   }
 
   descendantsOf(root: string): Iterable<string> {
-    return this.families.get(root)?.descendants ?? [];
+    return this.membersOf(root) ?? [];
+  }
+
+  /** As `descendantsOf`; undefined if there are none. */
+  membersOf(root: string): Iterable<string> | undefined {
+    return this.families.get(root)?.descendants;
   }
 
   dependentsOf(root: string): Iterable<string> {

@@ -3,7 +3,7 @@
 // dependencies that are open or have failed, and is told when one changes: settling a task costs what its own dependents
 // cost and no more. Pure: facts come in by put, move and forget; answers go out by takeReady, takeDoomed and the like.
 import type { State } from '../protocol/states.ts';
-import { cyclesClosedBy, type Edges } from './cycles.ts';
+import { CycleSearch, type Edges } from './cycles.ts';
 import { Families, type Standing } from './families.ts';
 import {
   addTo,
@@ -42,8 +42,8 @@ export class JobGraph {
   private readonly unjudged = new Set<string>();
   /** Those with dependencies, while not all are put: what one waits for may be among the rest. */
   private postponed: string[] | undefined;
-  /** Tasks whose drop may have closed a cycle. */
-  private readonly suspects = new Set<string>();
+  /** Of tasks whose drop may have closed one. */
+  private readonly cycles: CycleSearch;
   private turns = 0;
   private readings = 0;
   private readonly doomed = new Set<string>();
@@ -58,6 +58,7 @@ export class JobGraph {
   /** `hasSucceeded` says whether a task that is not known here lies in succeeded/. */
   constructor(hasSucceeded: (id: string) => boolean) {
     this.hasSucceeded = hasSucceeded;
+    this.cycles = new CycleSearch(this.nodes, this.edges);
     this.families = new Families(
       (id) => this.rootOf(id),
       (...change) => this.hear(...change),
@@ -239,9 +240,9 @@ export class JobGraph {
     return taken;
   }
 
-  /** `takeDoomed` or `takeRevived` has left some. */
+  /** `takeDoomed`, `takeRevived` or `takeCycles` has left some. */
   get isUnsettled(): boolean {
-    return this.doomed.size > 0 || this.revived.size > 0;
+    return this.doomed.size > 0 || this.revived.size > 0 || this.mayHaveCycles;
   }
 
   /** Skipped and stopped tasks whose cause no longer lies where it lay, since the last call; `most` of them. */
@@ -285,14 +286,18 @@ export class JobGraph {
   }
 
   /**
-   * Cycles that tasks put since the last call have closed, as `a, b, a`, each beginning with the one that was dropped
-   * last. A task waits for the families of its dependencies, and a family for each of its members; a skipped task too, for
-   * it comes back by itself. Take that task away and ask again: until there are none, the same are looked at again.
+   * The next cycle that a task put since has closed, as `a, b, a`, beginning with the one that was dropped last: take that
+   * away and ask again. A task waits for the families of its dependencies, and a family for each of its members; a skipped
+   * task too, for it comes back by itself. None: there is no more, or `steps` edges were passed (see `mayHaveCycles`).
    */
-  takeCycles(): string[][] {
-    const cycles = cyclesClosedBy(this.suspects, this.edges, this.nodes);
-    if (cycles.length === 0) this.suspects.clear();
-    return cycles;
+  takeCycles(steps = Number.POSITIVE_INFINITY): string[][] {
+    const cycle = this.cycles.next(steps);
+    return cycle === undefined ? [] : [cycle];
+  }
+
+  /** Some are yet to be looked at. */
+  get mayHaveCycles(): boolean {
+    return this.cycles.size > 0;
   }
 
   private readonly edges: Edges = {
@@ -300,7 +305,7 @@ export class JobGraph {
       const node = this.nodes.get(id);
       return node !== undefined && waits(node) ? node.dependencies : [];
     },
-    members: (id) => this.families.descendantsOf(id),
+    members: (id) => this.families.membersOf(id),
     waiters: (id) => this.waitersOf(id),
   };
 
@@ -314,11 +319,12 @@ export class JobGraph {
 
   /** A cycle is closed by the last of its edges: by one who begins to wait while somebody waits for it already. */
   private suspect(node: Node, before: NodeState | undefined): void {
-    if (!waits(node)) return void this.suspects.delete(node.id);
+    if (!waits(node)) return this.cycles.delete(node.id);
     if (before === 'pending' || before === 'running') return;
     node.turn = ++this.turns;
     if (node.dependencies.length === 0) return;
-    if ([node.id, ...node.ancestors].some((id) => this.families.hasDependents(id))) this.suspects.add(node.id);
+    if (![node.id, ...node.ancestors].some((id) => this.families.hasDependents(id))) return;
+    this.cycles.add(node.id);
   }
 
   /** Judges what has changed. Whoever asks anything has it done; what is only put piles up. */
@@ -410,7 +416,7 @@ export class JobGraph {
 
   private drop(node: Node): void {
     this.nodes.delete(node.id);
-    this.suspects.delete(node.id);
+    this.cycles.delete(node.id);
     for (const dependency of node.dependencies) this.families.removeDependent(dependency, node.id);
     for (const root of node.ancestors) this.families.removeDescendant(root, node.id);
   }

@@ -210,12 +210,20 @@ export function reject(job: JobLayout, from: string, name: string, reason: strin
   return undefined;
 }
 
-/** A name that nothing in rejected/ has yet: `x`, `x.2`, `x.3`, … */
+/** A name that nothing in rejected/ has yet: `x`, `x.2`, `x.3`, … With holes in that row it is one of several. */
 export function freeRejectedName(job: JobLayout, name: string): string {
   const short = shortened(name);
-  let target = short;
-  for (let n = 2; isThere(job.task('rejected', target)); n++) target = `${short}.${n}`;
-  return target;
+  const nameOf = (n: number): string => (n === 1 ? short : `${short}.${n}`);
+  const isTaken = (n: number): boolean => isThere(job.task('rejected', nameOf(n)));
+  // Of 100,000 that have it, each is not asked for: doubled until one is free, then halved between that and a taken one.
+  let [taken, free] = [0, 1];
+  while (isTaken(free)) [taken, free] = [free, 2 * free];
+  while (free - taken > 1) {
+    const middle = Math.floor((taken + free) / 2);
+    if (isTaken(middle)) taken = middle;
+    else free = middle;
+  }
+  return nameOf(free);
 }
 
 /** The beginning of a name that leaves room for a number and `.error.txt`: file systems take 255 bytes. */
@@ -225,17 +233,15 @@ export function shortened(name: string): string {
   return short.replace(/[\uD800-\uDBFF]$/, '');
 }
 
-/** Drops whose names are not UTF-8 cannot be addressed by text: they are renamed, so that they can be rejected. Gives the new names. */
-export function renameUnreadableNames(folder: string): string[] {
-  const renamed: string[] = [];
+/** Drops whose names are not UTF-8 cannot be addressed by text: they are renamed, so that they can be rejected. Gives the new names, one by one. */
+export function* renameUnreadableNames(folder: string): Generator<string, void> {
   for (const bytes of readdirSync(folder, { encoding: 'buffer' })) {
     const text = bytes.toString('utf8');
     if (!text.includes('\uFFFD') || !text.endsWith('.json') || text.startsWith('.')) continue;
     const stem = shortened(text.slice(0, -'.json'.length));
     const name = `not-utf8-${stem.replaceAll(/[^A-Za-z0-9._=+@:-]/g, '_')}.json`;
-    if (renameUnreadable(folder, bytes, name)) renamed.push(name);
+    if (renameUnreadable(folder, bytes, name)) yield name;
   }
-  return renamed;
 }
 
 /** Moves a waiting task into skipped/ or cancelled/, its cause written first. */

@@ -44,3 +44,11 @@ test('100,000 equal texts cost no more than as many different ones', () => {
   for (let i = 0; i < 100_000; i++) last = ids.take('same');
   assert.equal(last, 'same.100000');
 });
+
+test('50,000 texts of which the ends are cut off for their numbers, each there twice, do not search through all numbers', () => {
+  const ids = new MadeIds(() => false);
+  const given = new Set<string>();
+  for (let i = 0; i < 100_000; i++) given.add(ids.take('a'.repeat(95) + String(i % 50_000).padStart(5, '0')));
+  assert.equal(given.size, 100_000);
+  assert.ok([...given].every(isName));
+});

@@ -159,6 +159,11 @@ test('the nearest word is found within a third of its letters, and none beyond',
     ['part-12', 'part-13'],
   ] as const)
     assert.equal(closest(word, [other]), undefined, `${other} is no slip of ${word}`);
+  assert.equal(
+    closest('a'.repeat(200_000), ['b'.repeat(200_000)]),
+    undefined,
+    'words of which the table has 4e10 fields',
+  );
   fc.assert(
     fc.property(fc.string({ maxLength: 12 }), fc.string({ maxLength: 12 }), (a, b) => {
       assert.equal(distance(a, b), distance(b, a));

@@ -368,3 +368,11 @@ test('a bundle holds no task over 1 MB, none that is too deep, and is no empty l
   assert.ok(!parseBundle([]).ok);
   assert.ok(!parseBundle({}).ok);
 });
+
+test('a task that names tens of thousands of resources is refused before any of them is looked at', () => {
+  const resources = Object.fromEntries(Array.from({ length: 60_000 }, (_, n) => [`r${n}`, 1]));
+  const parsed = parseTask({ command: 'true', resources }, 'a');
+  assert.deepEqual(parsed.ok ? [] : parsed.problems.map(({ path, message }) => `${path.join('.')} ${message}`), [
+    'resources has 60000 names; at most 100 are allowed',
+  ]);
+});

@@ -159,3 +159,21 @@ test('a variable without quotes where a { opens a map is told so, once', () => {
     'flow.yaml:2:25: quotes are missing: between { } or [ ], a text with ${…} in it is written "…"',
   ]);
 });
+
+test('ten thousand references that name nothing are not compared with each of ten thousand variables', () => {
+  const vars = Object.fromEntries(Array.from({ length: 10_000 }, (_, n) => [`some_variable_${n}`, 'x']));
+  const shell = Array.from({ length: 10_000 }, (_, n) => `\${some_voriable_${n}}`).join(' ');
+  const all = problems(JSON.stringify({ vars, tasks: { a: { shell } } }), {}, 'f.json');
+  assert.match(all[0] ?? '', /did you mean \$\{some_variable_0\}\?/);
+  assert.equal(all.at(-1), '… and 9950 more');
+});
+
+test('texts that would be longer than any can be are refused, not made', () => {
+  const shell = `\${big}`.repeat(600);
+  const [first = ''] = problems(
+    JSON.stringify({ vars: { big: 'x'.repeat(1_000_000) }, tasks: { a: { shell } } }),
+    {},
+    'f.json',
+  );
+  assert.match(first, /tasks\.a\.shell: the texts of this workflow are larger than 64 MB together/);
+});

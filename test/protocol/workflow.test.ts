@@ -125,6 +125,33 @@ test('a key is a word, however many maps are put in its place', () => {
   ]);
 });
 
+test('thirty thousand anchors and as many aliases are not compared each with each', () => {
+  const all = Array.from({ length: 30_000 }, (_, n) => n);
+  const text = `x-a: [${all.map((n) => `&a${n} x`).join(', ')}]\nx-b: [${all.map((n) => `*a${n} `).join(', ')}]\n`;
+  assert.deepEqual(problems(text), ['flow.yaml: has too many aliases (*name): at most 10000']);
+});
+
+test('a long map on one line is no deep one', () => {
+  const env = Array.from({ length: 600 }, (_, n) => `V${n}: x`).join(',');
+  assert.equal(workflow(`tasks: {a: {command: ["true"], env: {${env}}}}\n`).tasks.size, 1);
+});
+
+test('large defaults are not checked anew for each of very many tasks', () => {
+  const args = Array.from({ length: 50_000 }, () => 'x');
+  const items = Array.from({ length: 50_000 }, (_, n) => n);
+  const text = JSON.stringify({ defaults: { args }, tasks: { a: { command: 'true', for_each: items } } });
+  assert.deepEqual(problems(text, 'f.json'), [
+    'f.json:1:2: defaults: are more than 256 MB in all 50000 tasks together',
+  ]);
+});
+
+test('a long cycle is told by its beginning and its end', () => {
+  const tasks: Record<string, object> = {};
+  for (let n = 0; n < 1000; n++) tasks[`t${n}`] = { command: 'true', dependencies: [`t${(n + 1) % 1000}`] };
+  const [first = ''] = problems(JSON.stringify({ tasks }), 'f.json');
+  assert.match(first, /t0 → t1 → .* → t19 → … 961 more … → t981 → .* → t999 → t0; remove/);
+});
+
 test('a thousand tasks may share one anchor', () => {
   const text = `x-b: &b {cwd: /srv}\ntasks:\n${Array.from({ length: 1000 }, (_, i) => `  t${i}: {<<: *b, shell: x}`).join('\n')}\n`;
   assert.equal(workflow(text).tasks.size, 1000);

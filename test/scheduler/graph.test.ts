@@ -373,3 +373,35 @@ test('a reading of a folder misses those who were there before it and were not s
   graph.beginReading();
   assert.deepEqual([...graph.unseen('pending')].sort(), ['back', 'edited', 'gone', 'new', 'seen']);
 });
+
+test('of 100,000 tasks that each close a longer way round, the first to close one is named, and no way is walked twice', () => {
+  const graph = new JobGraph(() => false);
+  const many = 100_000;
+  graph.put(facts('w', { dependencies: ['t0'] }), 'pending');
+  graph.put(facts('t0', { dependencies: ['t1'] }), 'pending');
+  for (let n = 1; n < many; n++) graph.put(facts(`t${n}`, { dependencies: [`t${n + 1}`, 't0'] }), 'pending');
+  const [cycle = []] = graph.takeCycles();
+  assert.deepEqual(cycle, ['t1', 't0', 't1']);
+  graph.move('t1', 'rejected');
+  assert.deepEqual(graph.takeCycles(), []);
+  assert.equal(graph.mayHaveCycles, false);
+});
+
+test('a search for cycles stops after as many edges as it was given, and goes on when it is asked again', () => {
+  const graph = new JobGraph(() => false);
+  graph.put(facts('v', { dependencies: Array.from({ length: 1000 }, (_, n) => `x${n}`) }), 'pending');
+  graph.put(facts('u', { dependencies: ['v'] }), 'pending');
+  for (let n = 0; n < 1000; n++) graph.put(facts(`x${n}`, { dependencies: [n % 2 === 0 ? 'u' : 'z'] }), 'pending');
+  const rejected: string[] = [];
+  let calls = 0;
+  for (; graph.mayHaveCycles; calls++) {
+    for (const cycle of graph.takeCycles(1)) {
+      const [first = ''] = cycle;
+      assert.deepEqual(cycle, [first, 'u', 'v', first]);
+      rejected.push(first);
+      graph.move(first, 'rejected');
+    }
+  }
+  assert.equal(rejected.length, 500);
+  assert.ok(calls > 500);
+});

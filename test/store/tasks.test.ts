@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   statSync,
+  rmSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -177,6 +178,23 @@ test('a rejected file lies in rejected/ with its reason beside it; a second one 
   }
 });
 
+test('a name in rejected/ is found however many have it, and whichever of them are gone', (t) => {
+  const layout = job(t);
+  mkdirSync(layout.folder('rejected'), { recursive: true });
+  const put = (name: string): void => writeFileSync(layout.task('rejected', name), '');
+  put('x');
+  for (let n = 2; n <= 40; n++) {
+    assert.equal(freeRejectedName(layout, 'x'), `x.${n}`);
+    put(`x.${n}`);
+  }
+  for (const n of [2, 16, 17, 40]) rmSync(layout.task('rejected', `x.${n}`));
+  for (let n = 0; n < 10; n++) {
+    const free = freeRejectedName(layout, 'x');
+    assert.ok(!existsSync(layout.task('rejected', free)), free);
+    put(free);
+  }
+});
+
 test('a reason that a crash left without its file is written anew with the next file of that name', (t) => {
   const layout = job(t);
   mkdirSync(layout.folder('rejected'));
@@ -256,8 +274,8 @@ test('drops whose names are no text are given names that are, and nothing is ove
   const odd = (...bytes: number[]) =>
     Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(bytes), Buffer.from('.json')]);
   writeFileSync(odd(0x78, 0xff), 'first');
-  assert.deepEqual(renameUnreadableNames(folder), ['not-utf8-x_.json']);
-  assert.deepEqual(renameUnreadableNames(folder), []);
+  assert.deepEqual([...renameUnreadableNames(folder)], ['not-utf8-x_.json']);
+  assert.deepEqual([...renameUnreadableNames(folder)], []);
   writeFileSync(odd(0x78, 0xfe), 'second');
   renameUnreadableNames(folder);
   assert.equal(text(join(folder, 'not-utf8-x_.json')), 'first');
