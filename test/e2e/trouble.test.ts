@@ -90,6 +90,49 @@ describe('trouble', { concurrency: true }, () => {
   });
 });
 
+describe('more than one turn can take in', { concurrency: true }, () => {
+  const place = new Place({ config: 'poll_interval: 1\nmax_parallel: 2\n' });
+  before(() => place.start());
+  after(() => place.close());
+  const MANY = 400;
+  const dropMany = `i=0; while [ $i -lt ${MANY} ]; do
+    echo '{"command":"true","dependencies":["never"]}' >"$SPOOLD_PENDING/c$i.json"; i=$((i+1)); done`;
+
+  it('jobs are found among thousands of folders that are none', async () => {
+    for (let n = 0; n < 6_000; n++) mkdirSync(place.at('jobs', `no job ${n}`), { recursive: true });
+    const jobs = Array.from({ length: 8 }, (_, n) => place.job(`job${n}`));
+    for (const job of jobs) job.drop('x', { command: 'true' });
+    for (const job of jobs) await job.comesTo('succeeded', 'x');
+  });
+
+  it('all children of a task that ends at once are taken in before it succeeds', async () => {
+    const job = place.job('short');
+    job.drop('parent', { shell: dropMany });
+    await job.comesTo('succeeded', 'parent');
+    assert.equal(job.ids('pending').length, MANY);
+  });
+
+  it('a family is cancelled to its last member', async () => {
+    const job = place.job('family');
+    job.drop('parent', { shell: `${dropMany}; exec sleep 1000` });
+    await waitUntil('all are taken in', () => job.ids('pending').length === MANY);
+    renameSync(job.file('running', 'parent'), job.file('cancelled', 'parent'));
+    await waitUntil('all are cancelled', () => job.ids('cancelled').length === MANY + 1);
+    await waitUntil('it has ended', () => !job.isClaimed('parent'));
+    assert.deepEqual(job.ids('pending'), []);
+  });
+
+  it('drops that are held, and those that go on, are all seen', async () => {
+    const job = place.job('held').make({ max_parallel: 1 });
+    for (let n = 0; n < MANY; n++) job.write(`pending/h${n}.held`, '{"command":"true","dependencies":["never"]}');
+    job.drop('after', { command: 'true', dependencies: [`h${MANY - 1}`], run_if: 'always' });
+    await waitUntil('the last one is waited for', () => job.folderOf('after') === 'pending');
+    for (let n = 0; n < MANY; n++) rmSync(job.path('pending', `h${n}.held`));
+    job.write(`pending/h${MANY - 1}.json`, '{"command":"true"}');
+    await job.comesTo('succeeded', 'after');
+  });
+});
+
 describe('a daemon that has to try again', { concurrency: true }, () => {
   it('rests once a drop is gone that did not parse', async () => {
     const place = new Place();
