@@ -8,18 +8,11 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { ownIdentity, readProcess, signalProcess } from '../../src/host/identity.ts';
 import { parsePidFile } from '../../src/protocol/pid-file.ts';
-import { type JobHands, lives, Place, readText } from '../helpers/place.ts';
+import { type JobHands, lives, type Place, readText, withPlace } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 import { projectRoot } from '../protocol/root.ts';
 
-async function inPlace(run: (place: Place) => Promise<void>, config = 'max_parallel: 4\n'): Promise<void> {
-  const place = new Place({ config });
-  try {
-    await run(place);
-  } finally {
-    await place.close();
-  }
-}
+const inPlace = (run: (place: Place) => Promise<void>, config = 'max_parallel: 4\n') => withPlace({ config }, run);
 
 /** Tells the file `account` when it begins and ends, and ends once there is a file `go`. */
 function untilGo(place: Place): { shell: string } {

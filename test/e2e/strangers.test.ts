@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { isThere, Place, readText, speak } from '../helpers/place.ts';
+import { isThere, Place, readText, speak, withPlace } from '../helpers/place.ts';
 import { isRoot } from '../helpers/scratch.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
@@ -28,17 +28,8 @@ const asOther = (script: string) =>
 const canBeOther = isRoot && asOther('true').status === 0;
 const withOthers = { skip: canBeOther ? false : 'only root can be somebody else' };
 
-async function inPlace(
-  run: (place: Place) => Promise<void>,
-  config = 'max_parallel: 8\npoll_interval: 200ms\n',
-): Promise<void> {
-  const place = new Place({ config });
-  try {
-    await run(place);
-  } finally {
-    await place.close();
-  }
-}
+const inPlace = (run: (place: Place) => Promise<void>, config = 'max_parallel: 8\npoll_interval: 200ms\n') =>
+  withPlace({ config }, run);
 
 describe('other users', { concurrency: true }, () => {
   it(

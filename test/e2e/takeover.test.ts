@@ -10,7 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ownIdentity, readProcess } from '../../src/host/identity.ts';
 import { LOCK_STALE_MS } from '../../src/store/daemon-record.ts';
 import { describeOp, readTrace } from '../crash/points/trace.ts';
-import { isThere, lives, Place, readText } from '../helpers/place.ts';
+import { isThere, lives, type Place, readText, withPlace } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
 const isLong = process.env['SPOOLD_TEST_LONG'] === '1';
@@ -22,15 +22,8 @@ const APART = ['unshare', '--net'];
 const isAllowed = spawnSync('unshare', [...CONTAINER.slice(1), 'true']).status === 0;
 const inContainers = { skip: isAllowed ? false : 'this host makes no namespaces for us' };
 
-async function inPlace(run: (place: Place) => Promise<void>, options = {}): Promise<void> {
-  const place = new Place({ config: 'max_parallel: 4\n', ...options });
-  try {
-    await run(place);
-  } finally {
-    if (place.daemon?.spawnargs[0] === 'unshare') await place.end('SIGKILL'); // it hands on no other signal
-    await place.close();
-  }
-}
+const inPlace = (run: (place: Place) => Promise<void>, options = {}) =>
+  withPlace({ config: 'max_parallel: 4\n', ...options }, run);
 
 const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;
 const untilEnded = (child: ChildProcess): Promise<true> => waitUntil('it has ended', () => hasEnded(child));

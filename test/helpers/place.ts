@@ -166,7 +166,7 @@ export class Place {
   async close(): Promise<void> {
     const forgotten: Live[] = [];
     try {
-      await this.end();
+      await this.end(this.daemon?.spawnargs[0] === 'unshare' ? 'SIGKILL' : 'SIGTERM'); // it hands on no other signal
       await waitUntil('nothing is left but what is running', () => this.strangers().length === 0).catch(() =>
         forgotten.push(...this.strangers()),
       );
@@ -199,6 +199,16 @@ export class Place {
         .names('running')
         .some((file) => file.endsWith('.run')),
     );
+  }
+}
+
+/** Has `run` use a place of its own, which is closed at its end, whatever that is. */
+export async function withPlace(options: PlaceOptions, run: (place: Place) => Promise<void>): Promise<void> {
+  const place = new Place(options);
+  try {
+    await run(place);
+  } finally {
+    await place.close();
   }
 }
 

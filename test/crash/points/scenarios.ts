@@ -85,6 +85,14 @@ async function moveUntil(run: CrashRun, id: string, from: Folder, to: Folder, is
   });
 }
 
+/** Has a task run whose daemon has been killed. */
+async function orphan(run: CrashRun, id: string, task: Task): Promise<void> {
+  run.place.job(JOB).drop(id, task);
+  await run.startPlainly();
+  await run.until(`${id} has begun`, () => run.begun(id) > 0);
+  await run.place.kill9();
+}
+
 /** Has the running task drop one, or an array of them, and say so. */
 function dropping(run: CrashRun, ...ids: [string, ...string[]]): string {
   const tasks = ids.map((id) => ({ id, ...telling(run) }));
@@ -268,12 +276,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'adoption',
     short: true,
-    async before(run) {
-      run.place.job(JOB).drop('x', waitsFor(run, 'go'));
-      await run.startPlainly();
-      await run.until('x has begun', () => run.begun('x') > 0);
-      await run.place.kill9();
-    },
+    before: (run) => orphan(run, 'x', waitsFor(run, 'go')),
     async act(run) {
       await run.until('it serves', () => run.serves());
       go(run, 'go');
@@ -302,10 +305,7 @@ export const SCENARIOS: readonly Scenario[] = [
     children: ['c1', 'c2'],
     async before(run) {
       const body = `${dropping(run, 'c1')}; until [ -e '${run.place.aside('go')}' ]; do sleep 0.02; done; ${dropping(run, 'c2')}`;
-      run.place.job(JOB).drop('p', telling(run, body));
-      await run.startPlainly();
-      await run.until('p has begun', () => run.begun('p') > 0);
-      await run.place.kill9();
+      await orphan(run, 'p', telling(run, body));
     },
     async act(run) {
       await run.until('it serves', () => run.serves());
@@ -317,10 +317,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'ended without a daemon',
     short: true,
     async before(run) {
-      run.place.job(JOB).drop('x', waitsFor(run, 'go'));
-      await run.startPlainly();
-      await run.until('x has begun', () => run.begun('x') > 0);
-      await run.place.kill9();
+      await orphan(run, 'x', waitsFor(run, 'go'));
       go(run, 'go');
       await run.until('nothing runs', () => run.place.processes().length === 0);
     },
