@@ -325,7 +325,7 @@ function takeDrop(world: World, job: Job, id: string, drop: Drop, seenIn?: State
   if (drop.kind === 'unfinished') return leaveAlone(world, job, id, reasonOf(drop, path));
   job.unfinished.delete(id);
   const judged = judge(job, id, path, drop, world.config.resources);
-  if ('reason' in judged) return rejectDrop(world, job, id, judged.reason);
+  if ('reason' in judged) return rejectDrop(world, job, id, judged.reason, path, undefined, judged.isTask);
   if (job.graph.get(id)?.state === 'rejected') job.rejected.delete(id);
   acceptTask(world, job, judged);
 }

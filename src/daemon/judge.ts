@@ -12,26 +12,28 @@ import { readResult, runsOf } from '../store/runs.ts';
 import { type Drop, readDrop } from '../store/tasks.ts';
 import type { Job } from './job.ts';
 
-/** What is in pending/<id>.json as facts for the graph, or why it is no task. */
+/** What is in pending/<id>.json as facts for the graph, or why it is rejected. `isTask`: it reads, for all that. */
 export function judge(
   job: Job,
   id: string,
   path: string,
   drop: Drop,
   supply: Resources,
-): TaskFacts | { reason: string } {
-  if (drop.kind !== 'json') return { reason: reasonOf(drop, path) };
+): TaskFacts | { reason: string; isTask: boolean } {
+  if (drop.kind !== 'json') return { reason: reasonOf(drop, path), isTask: false };
   const parsed = specFrom(job, id, drop.value);
-  if ('problems' in parsed) return { reason: describeBriefly(drop.text, path, parsed.problems).join('\n') };
+  if ('problems' in parsed)
+    return { reason: describeBriefly(drop.text, path, parsed.problems).join('\n'), isTask: false };
   const twin = caseTwin(job, id);
   if (twin !== undefined) {
     return {
       reason: `${path}: the job has a task ${twin}, which differs only in case.\nGive one of them another name.`,
+      isTask: true,
     };
   }
   const facts = factsOf(id, parsed.spec, drop.queuedAt);
   const unmet = mayWait(job, facts) ? [] : unmeetable(parsed.spec.resources, supply);
-  if (unmet.length > 0) return { reason: describeBriefly(drop.text, path, unmet).join('\n') };
+  if (unmet.length > 0) return { reason: describeBriefly(drop.text, path, unmet).join('\n'), isTask: true };
   facts.notBefore = Math.max(facts.notBefore, retryDue(job, id, parsed.spec, drop.queuedAt));
   facts.hasBegun = job.settings.onFailure === 'stop' && isBetweenAttempts(job, id);
   return facts;

@@ -30,7 +30,7 @@ export function leaveAlone(world: World, job: Job, id: string, reason: string): 
   rejectDrop(world, job, id, reason, job.layout.task('pending', id), stamp);
 }
 
-/** Sets a file aside in rejected/ with its reason in words. `judged`: the stamp of what was found wrong. */
+/** Sets a file aside in rejected/ with its reason in words. `judged`: the stamp of what was found wrong. `isTask`: false if it is known not to read as one. */
 export function rejectDrop(
   world: World,
   job: Job,
@@ -38,8 +38,9 @@ export function rejectDrop(
   reason: string,
   from = job.layout.task('pending', name),
   judged = fileStamp(from),
+  isTask = true,
 ): void {
-  const facts = factsFrom(job, 'pending', name, from);
+  const facts = isTask ? factsFrom(job, 'pending', name, from) : undefined;
   const lineage = facts?.ancestors.length ? `\nancestors: ${facts.ancestors.join(' ')}` : '';
   const target = reject(job.layout, from, name, `${reason}${lineage}`);
   if (target === undefined) return;

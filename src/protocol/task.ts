@@ -32,7 +32,8 @@ export const MAX_BUNDLE_BYTES = 64_000_000;
 const MAX_ARGUMENTS = 100_000;
 const MAX_VARIABLES = 10_000;
 const MAX_ANCESTORS = 1000;
-const MAX_RESOURCES = 100;
+/** Of any other object in it: there are as many resources at most. */
+const MAX_KEYS = 100;
 /** Keys that are named one by one; a file with more of them is no task at all. */
 const MAX_UNKNOWN = 20;
 
@@ -190,13 +191,10 @@ const LENGTHS: Readonly<Record<string, [number, string]>> = {
 };
 
 function lengthProblem(key: string, value: unknown): string | undefined {
-  if (key === 'env' && isObject(value)) {
+  if (isObject(value)) {
     const count = Object.keys(value).length;
-    return count > MAX_VARIABLES ? `has ${count} variables; at most ${MAX_VARIABLES} are allowed` : undefined;
-  }
-  if (key === 'resources' && isObject(value)) {
-    const count = Object.keys(value).length;
-    return count > MAX_RESOURCES ? `has ${count} names; at most ${MAX_RESOURCES} are allowed` : undefined;
+    const [most, what] = key === 'env' ? [MAX_VARIABLES, 'variables'] : [MAX_KEYS, 'keys'];
+    if (count > most) return `has ${count} ${what}; at most ${most} are allowed`;
   }
   if (key === 'retry' && isObject(value) && Array.isArray(value.on) && value.on.length > 256) {
     return 'has more than 256 entries in "on"; name ranges of exit statuses, as "64-78"';

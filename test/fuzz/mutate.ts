@@ -94,6 +94,9 @@ function oddValue(random: Random, heavy: boolean): Json {
     () => `${RAW}${nested(150_000, 'object')}`,
     () => `${RAW}{${Array.from({ length: 60_000 }, (_, n) => `"k${n}":1`).join()}}`,
     () => 'é'.repeat(400_000),
+    () => `${RAW}{${Array.from({ length: 60_000 }, (_, n) => `"g${n}":1`).join()}}`,
+    () => `\${a} `.repeat(200_000),
+    () => pick(random, ['-', ' ', '"', '\\', '1', '\ud800', '0-9 ', 'a=']).repeat(150_000),
   ];
   return pick(random, heavy ? large : values)();
 }
@@ -199,6 +202,7 @@ function yaml(text: string, random: Random): Buffer {
     return Buffer.from(
       text + pick(random, ['a: ', '? ', '- ', '{a: ', '[', 'x', ':', '${']).repeat(Math.floor(random() ** 3 * 200_000)),
     );
+  if (chance < 0.75) return Buffer.from(text + crowded(random));
   if (chance < 0.8)
     return Buffer.from(
       `a: &a [x,x]\n${Array.from({ length: 30 }, (_, n) => `b${n}: &b${n} [*${n === 0 ? 'a' : `b${n - 1}`},*${n === 0 ? 'a' : `b${n - 1}`}]\n`).join('')}${text}`,
@@ -211,6 +215,20 @@ function yaml(text: string, random: Random): Buffer {
       ),
     );
   return Buffer.from(`${' '.repeat(Math.floor(random() * 3))}${text}${text}`);
+}
+
+/** Very many of one thing: words that are wrong, anchors and their aliases, names that nothing has. */
+function crowded(random: Random): string {
+  const many = Math.floor(random() ** 2 * 8_000);
+  const all = (line: (n: number) => string): string => Array.from({ length: many }, (_, n) => line(n)).join('');
+  return pick(random, [
+    () => `x-a: [${all((n) => `&a${n} x, `)}]\nx-b: [${all((n) => `*a${n} , `)}]\n`,
+    () =>
+      `x-a: ${pick(random, ['}', ']', '"a" ', '[] ', '! ', '&a ', '*a ', '|\n', '- a\n', '"', '%a\n']).repeat(many)}\n`,
+    () => `vars: {${all((n) => `v_${n}: x, `)}}\nx: "${all((n) => `\${w_${n}}`)}"\n`,
+    () => `env: {${all((n) => `V${n}: x, `)}}\n`,
+    () => all((n) => `key${n}: x\n`),
+  ])();
 }
 
 /** A file name in bytes: no slash, no NUL, at most 255. */
