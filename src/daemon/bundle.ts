@@ -46,8 +46,9 @@ function report(world: World, job: Job, name: string, taken: string, answer: Spr
     world.event({ job: job.name, event: 'bundle', reason: `${name}: ${answer.tasks} tasks` });
     for (const id of answer.rejected) job.hint('rejected', `${id}.json`);
     world.afterSync(() => {
-      remove(taken);
       world.bundles.delete(taken);
+      lookLater(job); // if it cannot be removed, it is spread again
+      remove(taken);
     });
     return;
   }

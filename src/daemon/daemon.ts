@@ -272,9 +272,13 @@ function noteDone(world: World, dir: string, told: Told | undefined): void {
   const task = run?.slice(0, run.lastIndexOf('.'));
   const attempt = world.jobs.get(job ?? '')?.attempts.get(task ?? '');
   if (attempt === undefined || !dir.endsWith(`.${attempt.run.attempt}`)) return;
-  if (told !== undefined && !isOfThisRun(attempt.run.layout, told)) return; // of a job that was moved away, and had this name
-  if (told !== undefined) attempt.told = told;
   world.looks.add(attempt);
+  if (told === undefined) return;
+  try {
+    if (isOfThisRun(attempt.run.layout, told)) attempt.told = told; // else of a job that was moved away, and had this name
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error; // what is wrong with its files, the look meets again and says
+  }
 }
 
 function reload(world: World, overrides: Partial<Config> | undefined): void {

@@ -35,11 +35,17 @@ function readNames(world: World): void {
 }
 
 /** What a killed `submit` has left half way; at start there is no living one to be waited for. */
-function finishArchivings({ layout, recovering }: World): void {
+function finishArchivings({ layout, recovering, log }: World): void {
   for (const one of archivingsIn(layout)) {
     const since = lstatSync(one.from, { throwIfNoEntry: false })?.ctimeMs;
-    if (recovering || (since !== undefined && wallClock() - since > ARCHIVED_WITHIN_MS))
+    if (!recovering && (since === undefined || wallClock() - since <= ARCHIVED_WITHIN_MS)) continue;
+    try {
       finishArchiving(layout, one, moveIfFree);
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+      const { from: path, to } = one; // archive/ may be on another file system, say: the jobs that work go on
+      log.error('a finished job cannot be archived; tried again', { path, to, error: (error as Error).message });
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 // What the daemon says, as JSON lines with a level (or as text for people). Never a secret: messages name files, ids
 // and reasons; environments and commands are not logged.
-import { SpooldError } from '../errors.ts';
+import { errnoOf, SpooldError } from '../errors.ts';
 import { wallClock } from '../host/clock.ts';
 import { LOG_LEVELS, type LogLevel } from '../protocol/config.ts';
 import { LineLog } from '../store/events.ts';
@@ -69,9 +69,11 @@ function textOf(fields: Fields): string {
     .join('');
 }
 
-/** An error as fields of a log line: ours by code, a bug with its stack. */
+/** An error as fields of a log line: ours and the system's by code, a bug with its stack. */
 export function errorFields(error: unknown): Fields {
+  const code = errnoOf(error);
   if (error instanceof SpooldError) return { code: error.code, error: error.message };
+  if (error instanceof Error && code !== undefined && !code.startsWith('ERR_')) return { code, error: error.message };
   if (error instanceof Error) return { error: error.message, stack: error.stack };
   return { error: String(error) };
 }

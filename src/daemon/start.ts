@@ -182,10 +182,9 @@ function handOver(world: World, attempt: Attempt, spec: TaskSpec): void {
 /** With `on_lost: fail` the claim is on the disk before anything runs; by then it may have been cancelled. */
 function handOverLate(world: World, attempt: Attempt, dir: string): void {
   const { job, id } = attempt;
-  if (job.attempts.get(id) !== attempt || attempt.ending !== undefined || !isThere(job.layout.task('running', id)))
-    return;
-  attempt.handedAt = monotonic();
-  pass(world, attempt, dir);
+  if (job.attempts.get(id) !== attempt || attempt.ending !== undefined) return;
+  attempt.handedAt = monotonic(); // if what follows fails, it will be overdue
+  if (isThere(job.layout.task('running', id))) pass(world, attempt, dir);
 }
 
 /** Whoever took our place while we were held up has given back an attempt without `run`, and voids one with it: only the first could run yet. */

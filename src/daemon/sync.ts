@@ -7,6 +7,8 @@ import type { World } from './world.ts';
 const PAUSE_MS = 500;
 /** How long what has waited for one may keep the loop busy, in ms. */
 const SLICE_MS = 25;
+/** One that is not answered by then is asked for again, in ms: whoever ran it may have been killed. */
+const ASKED_AGAIN_AFTER_MS = 30_000;
 /** How long the last one may take, in ms. */
 const LAST_WITHIN_MS = 10_000;
 
@@ -44,7 +46,7 @@ export class GroupSync {
     const actions = world.takeWhenSynced();
     world.unsynced = false;
     try {
-      await world.launcher.sync();
+      await this.synced();
       let since = monotonic();
       for (const action of actions) {
         this.perform(action);
@@ -59,6 +61,20 @@ export class GroupSync {
     this.notBefore = monotonic() + PAUSE_MS;
     this.underWay = undefined;
     world.wake.now();
+  }
+
+  /** Resolves at the first answer: on a slow disk that may be the one to the first question. */
+  private async synced(): Promise<void> {
+    const asked: Promise<boolean>[] = [];
+    for (let isDone = false; !isDone; ) {
+      asked.push(this.world.launcher.sync().then(() => true));
+      let timer: NodeJS.Timeout | undefined;
+      const patience = new Promise<boolean>((resolve) => {
+        timer = setTimeout(() => resolve(false), ASKED_AGAIN_AFTER_MS);
+      });
+      isDone = await Promise.race([Promise.any(asked), patience]).finally(() => clearTimeout(timer));
+      if (!isDone) this.world.log.warn('a sync has not ended yet; asked for once more');
+    }
   }
 
   /** What cannot be cleared away stays, and keeps nothing else. */

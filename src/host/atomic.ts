@@ -177,14 +177,13 @@ export type Moved = 'moved' | 'exists' | 'missing';
 /** `no folder`: there is none to move it into. */
 export type MovedByLink = Moved | 'no folder';
 
-/**
- * Moves by rename if nothing has the new name. The look and the rename are two calls: somebody who makes that very
- * name in between, by hand, is overwritten; so this is for names that only the daemon makes.
- */
+/** Moves by rename if nothing has the new name; makes a removed folder again. Who makes that name by hand between look and rename is overwritten: for names that only the daemon makes. */
 export function moveIfFree(from: string, to: string): Moved {
   if (isThere(to)) return 'exists';
   beforeChange(to);
-  return unless(GONE, () => (renameSync(from, to), 'moved' as const)) ?? 'missing';
+  const moved = unless(GONE, () => (renameSync(from, to), 'moved' as const));
+  if (moved || !isThere(from) || isThere(dirname(to))) return moved ?? 'missing';
+  return unless(GONE, () => (createFolder(dirname(to)), renameSync(from, to), 'moved' as const)) ?? 'missing';
 }
 
 /**

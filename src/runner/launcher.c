@@ -445,10 +445,11 @@ static void obey(char *order) {
   if (word == NULL || argument == NULL) return;
   unsigned long long now = boot_ticks();
   bool is_run = strcmp(word, "run") == 0;
-  if (fork() != 0) return; // no process to be had: the daemon will see that it has not begun
-  if (is_run) run_attempt(argument, now);
-  else sync_all(argument);
-  _exit(0);
+  pid_t child = fork();
+  if (child > 0) return;
+  if (child == 0 && is_run) run_attempt(argument, now);
+  if (!is_run) sync_all(argument); // itself, where no process is to be had; of an attempt, the daemon will see that it has not begun
+  if (child == 0) _exit(0);
 }
 
 int main(int count, char **arguments) {

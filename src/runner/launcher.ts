@@ -6,7 +6,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { SpooldError, unless } from '../errors.ts';
+import { errnoOf, SpooldError, unless } from '../errors.ts';
 import { ownIdentity } from '../host/identity.ts';
 
 /** launcher.c, where it could be compiled; or launcher.sh, by bash's job control or by `setsid` in whatever `sh` is. */
@@ -92,10 +92,20 @@ function aboutUs(options: LauncherOptions): string[] {
   return [options.umask.toString(8).padStart(3, '0'), boot, pidns, host];
 }
 
-function tryToStart(program: string, args: string[], options: LauncherOptions, env: NodeJS.ProcessEnv): ChildProcess {
-  const child = spawn(program, args, { cwd: options.dir, detached: true, env, stdio: ['pipe', 'pipe', 'ignore'] });
-  child.on('error', () => {}); // it has no PID, or its end is told by 'exit'
-  return child;
+function tryToStart(
+  program: string,
+  args: string[],
+  options: LauncherOptions,
+  env: NodeJS.ProcessEnv,
+): ChildProcess | undefined {
+  try {
+    const child = spawn(program, args, { cwd: options.dir, detached: true, env, stdio: ['pipe', 'pipe', 'ignore'] });
+    child.on('error', () => {}); // it has no PID, or its end is told by 'exit'
+    return child;
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return undefined; // some failures are thrown: no memory for a fork, a program that is just being written
+  }
 }
 
 interface Waiter {

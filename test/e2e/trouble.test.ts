@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { isThere, Place } from '../helpers/place.ts';
+import { isLauncher, isThere, Place } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
 /** CPU time that the place's daemon uses in a second, in hundredths of it. */
@@ -48,6 +48,38 @@ describe('trouble', { concurrency: true }, () => {
     await job.comesTo('succeeded', 'odd');
     job.drop('careful', { shell: 'echo careful', on_lost: 'fail' });
     await job.comesTo('succeeded', 'careful');
+  });
+
+  it('a run directory that is a loop of links when its runner ends does not end the daemon, and put back it is settled', async () => {
+    const job = place.job('loop');
+    const lead = 'mv "$SPOOLD_RUN_DIR" "$SPOOLD_RUN_DIR.away"; ln -s x.1 "$SPOOLD_RUN_DIR"';
+    job.drop('x', { shell: lead });
+    await waitUntil('it complains', () => place.log.includes('ELOOP'));
+    rmSync(job.runDir('x'));
+    renameSync(`${job.runDir('x')}.away`, job.runDir('x'));
+    await job.comesTo('succeeded', 'x');
+    assert.equal(place.daemon?.exitCode, null);
+  });
+
+  it('an array that cannot be removed once it is spread keeps no other drop from being judged', async () => {
+    const job = place.job('stuck').make({}, { paused: '' });
+    await waitUntil('its folders', () => isThere(job.path('running')));
+    const launcher = place.processes().find((live) => isLauncher(live.args));
+    assert.ok(launcher);
+    process.kill(launcher.pid, 'SIGSTOP'); // no sync ends
+    try {
+      job.drop('array', '[{"id":"a","command":"true"}]');
+      const bundle = () => job.names('pending').find((name) => name.startsWith('.bundle-'));
+      await waitUntil('the array is spread', () => job.isIn('pending', 'a') && bundle());
+      const path = job.path('pending', bundle() ?? '');
+      rmSync(path);
+      mkdirSync(path);
+    } finally {
+      process.kill(launcher.pid, 'SIGCONT');
+    }
+    await waitUntil('it complains', () => place.log.includes('could not be done after a sync'));
+    job.write('pending/bad.json', '{');
+    assert.match(await job.rejects('bad'), /bad\.json/);
   });
 
   it('an array that a power cut emptied while it was spread is rejected', async () => {
@@ -187,6 +219,21 @@ describe('a daemon that has to try again', { concurrency: true }, () => {
       const { max_parallel } = JSON.parse(readFileSync(place.at('daemon.json'), 'utf8')) as { max_parallel: number };
       assert.notEqual(max_parallel, 7);
       await place.job('after').drop('good', { shell: 'true' }).comesTo('succeeded', 'good');
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('starts, and takes up jobs, although a finished one cannot be archived', async () => {
+    const place = new Place();
+    try {
+      await place.start();
+      await place.end();
+      mkdirSync(place.at('jobs', '.archived-old.20260101T000000Z', 'pending'), { recursive: true });
+      writeFileSync(place.at('archive'), '');
+      await place.start();
+      await place.job('new').drop('good', { shell: 'true' }).comesTo('succeeded', 'good');
+      assert.match(place.log, /a finished job cannot be archived.*\.archived-old/);
     } finally {
       await place.close();
     }

@@ -98,6 +98,8 @@ test('a move says whether the file or the folder it was to go to is missing', (t
   writeFileSync(from, 'x');
   assert.equal(moveByLink(from, join(dir, 'absent', 'to')), 'no folder');
   assert.equal(text(from), 'x');
+  assert.equal(moveIfFree(from, join(dir, 'absent', 'to')), 'moved'); // it makes the folder again
+  assert.equal(text(join(dir, 'absent', 'to')), 'x');
 });
 
 test('folders are made with those above them, and the topmost new one is told; a place that takes none is no endless wait', (t) => {

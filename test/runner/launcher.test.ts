@@ -1,10 +1,22 @@
 import assert from 'node:assert/strict';
-import { linkSync, readFileSync, readlinkSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  readdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { unless } from '../../src/errors.ts';
 import { livenessOf, readProcess, signalProcess } from '../../src/host/identity.ts';
-import { launcherEnvironment } from '../../src/runner/launcher.ts';
+import { launcherEnvironment, startLauncher } from '../../src/runner/launcher.ts';
 import { shellArgv } from '../../src/runner/script.ts';
+import { scratch } from '../helpers/scratch.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 import { type Attempt, KINDS, MISSING_KINDS, Served, program } from './attempts.ts';
 
@@ -286,4 +298,15 @@ test('commands inherit the environment without what names another attempt or ste
     GONE: undefined,
   };
   assert.deepEqual(launcherEnvironment(env), { PATH: '/bin' });
+});
+
+test('a launcher that cannot be executed just now is missing, whichever way the system says so', (t) => {
+  const dir = scratch(t);
+  copyFileSync('/bin/sh', join(dir, 'sh'));
+  const writer = openSync(join(dir, 'sh'), 'r+'); // ETXTBSY
+  t.after(() => closeSync(writer));
+  const events = { onDone() {}, onExit() {} };
+  assert.throws(() => startLauncher({ dir, umask: 0o077, kind: 'posix', env: { PATH: dir }, ...events }), {
+    code: 'LAUNCHER_MISSING',
+  });
 });
