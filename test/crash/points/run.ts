@@ -311,6 +311,7 @@ export class CrashRun {
           continue;
         }
       }
+      if (said.status === null && this.plan.mode === 'all') continue; // ended with all else
       if (said.status === 0) return this.did({ op: 'acknowledged', path: words.join(' ') });
       const text = `${said.out}${said.err}`;
       if (rival !== undefined && this.crashes > 0 && /not finished|has just made/.test(text)) {
