@@ -19,6 +19,8 @@ export class FolderReading {
   readonly wasTouched: boolean;
   /** What is left to do at its end, once it has been read. */
   rest: Iterator<void> | undefined;
+  /** Names read so far. */
+  count = 0;
   /** Names that are no tasks. */
   readonly others: string[] = [];
   private readonly names: Names;
@@ -41,6 +43,7 @@ export class FolderReading {
   readOn(deadline: number, look: (name: string, believed: NodeState | undefined) => void): boolean {
     try {
       for (let name = this.names.next(); name !== undefined; name = this.names.next()) {
+        this.count += 1;
         look(name, this.note(name));
         if (monotonic() > deadline) return false;
       }

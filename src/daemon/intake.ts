@@ -21,6 +21,8 @@ import { leaveAlone, lookAtRejected, readText, rejectDrop, SETTLE_MS } from './r
 import type { World } from './world.ts';
 
 const FRESH_MS = 2_000;
+/** By so much for each name in it a watched folder is left alone after a reading, in ms: our own moves change it all the time. */
+const PAUSE_A_NAME_MS = 0.04;
 
 /** Marks the folders of a job whose mtime moved since they were read. */
 export function noticeChanges(job: Job): void {
@@ -55,7 +57,9 @@ function hasChanged(job: Job, name: State | 'root', note = true): boolean {
   const stat = unless('ENOTDIR', () => statSync(path, { throwIfNoEntry: false }));
   const seen = job.seen.get(name);
   if (stat === undefined) return note ? job.seen.delete(name) : seen !== undefined;
-  if (seen !== undefined && seen.mtime === stat.mtimeMs && seen.inode === stat.ino && !seen.fresh) return false;
+  const isSame = seen !== undefined && seen.inode === stat.ino;
+  if (isSame && seen.mtime === stat.mtimeMs && !seen.fresh) return false;
+  if (isSame && note && monotonic() < (job.pauses.get(name) ?? 0)) return false; // asked again at the next look
   if (note) job.seen.set(name, { mtime: stat.mtimeMs, inode: stat.ino, fresh: wallClock() - stat.mtimeMs < FRESH_MS });
   return true;
 }
@@ -141,6 +145,7 @@ function lookAtRead(
 /** What was not there, and what is no task: there may be as many as there are names, so it is done step by step. */
 function* atItsEnd(world: World, job: Job, reading: FolderReading): Generator<void, void> {
   const { state, others } = reading;
+  job.pauses.set(state, world.wake.isWatched(job) ? monotonic() + reading.count * PAUSE_A_NAME_MS : 0);
   for (const id of reading.missing()) job.hint(state, `${id}.json`);
   for (const [reason, id] of reading.lonelyReasons()) {
     if (!isThere(job.layout.task(state, id))) remove(join(job.layout.folder(state), reason));

@@ -91,6 +91,8 @@ export class Job implements Candidate {
   readonly graph: JobGraph;
   private readonly live = new Map<string, Attempt>();
   readonly seen = new Map<State | 'root', FolderSeen>();
+  /** Monotonic ms before which a folder is not read as a whole again for its mtime alone. */
+  readonly pauses = new Map<State | 'root', number>();
   readonly unfinished = new Map<string, Unfinished>();
   /** Rejected files by name, with their stamps: one that changes is looked at again. */
   readonly rejected = new Map<string, string>();
@@ -252,7 +254,7 @@ export class Job implements Candidate {
 
   /** True if a task may start, as far as the limits allow. */
   hasReady(now: number): boolean {
-    for (const _ of this.readyKinds(now)) return true;
+    for (const kind of this.readyKinds(now)) if (kind.first() !== undefined) return true;
     return false;
   }
 }

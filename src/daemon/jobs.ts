@@ -122,6 +122,7 @@ function leave(world: World, job: Job): void {
   world.jobs.delete(job.name);
   world.lowerNames.delete(job.name.toLowerCase());
   world.active.delete(job);
+  world.ready.delete(job);
   world.dues.delete(job);
   world.settling.delete(job);
 }

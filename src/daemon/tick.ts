@@ -116,7 +116,7 @@ function openAgain(job: Job): void {
 
 /** Nothing of it runs, or is due. */
 function isAtRest(world: World, job: Job): boolean {
-  return job.attempts.size === 0 && !world.active.has(job) && !job.summaryDue;
+  return job.attempts.size === 0 && !world.active.has(job) && !world.ready.has(job) && !job.summaryDue;
 }
 
 function readTop(world: World): void {
@@ -165,12 +165,8 @@ function startWhatMay(world: World): void {
   const now = wallClock();
   const stopped = world.stopping !== undefined || world.paused || world.holding !== undefined;
   const free = stopped ? 0 : slotsOf(world) - world.attempts.size;
-  const candidates: Job[] = [];
-  for (const job of world.active) {
-    job.free = !stopped ? job.limit - job.attempts.size : 0;
-    if (job.free > 0 && job.hasReady(now)) candidates.push(job);
-  }
-  const planned = free > 0 ? plan(candidates, limitsOf(world, free), now) : undefined;
+  for (const job of world.active) rest(world, job, now);
+  const planned = free > 0 ? plan(world.ready, limitsOf(world, free), now) : undefined;
   world.roomFor = planned?.roomFor && `${planned.roomFor.job.name}/${planned.roomFor.id}`;
   for (const { job, id, holdings } of planned?.starts ?? []) {
     const begin = (): void => {
@@ -178,22 +174,25 @@ function startWhatMay(world: World): void {
       start(world, job, id, holdings);
     };
     if (!guarded(world, job, begin)) job.graph.delay(id, now + TROUBLE_AGAIN_MS);
+    rest(world, job, now);
   }
-  for (const job of world.active) rest(world, job, now, stopped);
 }
 
 function earlier(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
 }
 
-/** A job with nothing to be looked at or started now is left out of the next turns until something stirs it. */
-function rest(world: World, job: Job, now: number, stopped: boolean): void {
+/** A job with nothing to be looked at now is left out of the next turns until something stirs it; where it waits for a slot, it is `ready`. */
+function rest(world: World, job: Job, now: number): void {
+  job.free = job.limit - job.attempts.size;
+  if (job.free > 0 && job.hasReady(now)) world.ready.add(job);
+  else world.ready.delete(job);
   const due = earlier(job.graph.nextDue(), deadlineOf(job, now));
   if (due === undefined) world.dues.delete(job);
   else world.dues.set(job, due);
-  if (job.isUnread || !job.loaded || job.graph.isUnsettled || job.toCancel.size > 0) return;
-  const mayStart = !stopped && job.limit > job.attempts.size && job.hasReady(now);
-  if (!mayStart) world.active.delete(job);
+  const isBusy = job.isUnread || !job.loaded || job.graph.isUnsettled || job.toCancel.size > 0;
+  if (isBusy) job.stir();
+  else world.active.delete(job);
 }
 
 function flush(world: World): void {
@@ -243,7 +242,7 @@ function holdWhileDiskIsLow(world: World): void {
 }
 
 function writeSummary(world: World, job: Job): void {
-  if (!job.summaryDue || job.attempts.size > 0 || world.active.has(job)) return;
+  if (!job.summaryDue || job.attempts.size > 0 || world.active.has(job) || world.ready.has(job)) return;
   job.summaryDue = false;
   replaceWhole(job.layout.summary, `${JSON.stringify(summarise(job.layout, wallClock()))}\n`);
 }

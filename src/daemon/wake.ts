@@ -119,8 +119,13 @@ export class Wake implements Waker {
     }
   }
 
+  /** Each of its folders has a watch. */
+  isWatched(job: Job): boolean {
+    return this.watches.get(job)?.size === WATCHED.length + 1;
+  }
+
   relyOnWatches(job: Job): boolean {
-    return !this.isThorough && this.watches.get(job)?.size === WATCHED.length + 1;
+    return !this.isThorough && this.isWatched(job);
   }
 
   forgetJob(job: Job): void {

@@ -29,6 +29,8 @@ export interface Waker {
   watchJob(job: Job): void;
   /** True if what this full look would find of a job at rest may be left to its watches. */
   relyOnWatches(job: Job): boolean;
+  /** Each of its folders has a watch. */
+  isWatched(job: Job): boolean;
   forgetJob(job: Job): void;
   watchAttempt(attempt: Attempt): void;
   forgetEnded(): void;
@@ -70,6 +72,8 @@ export class World {
   readonly oddFolders = new Set<string>();
   /** Jobs that the next tick looks at; the others cost it nothing. */
   readonly active = new Set<Job>();
+  /** Jobs of which something may start as soon as there is a slot for it. */
+  readonly ready = new Set<Job>();
   /** Milliseconds since 1970 at which a delayed task of a job is due. */
   readonly dues = new Map<Job, number>();
   /** Bundles being spread, by path. */

@@ -200,7 +200,7 @@ export class JobGraph {
       this.delayed.take();
       this.ready.push(due);
     }
-    return this.ready.waiting();
+    return this.ready.all();
   }
 
   /** The task that would start first if nothing else mattered, or undefined. */
@@ -216,7 +216,8 @@ export class JobGraph {
   private firstKind(now: number): Kind | undefined {
     let first: Kind | undefined;
     for (const kind of this.readyKinds(now)) {
-      if (first === undefined || compareQueued(kind.first() as Ready, first.first() as Ready) < 0) first = kind;
+      const [a, b] = [kind.first(), first?.first()];
+      if (a !== undefined && (b === undefined || compareQueued(a, b) < 0)) first = kind;
     }
     return first;
   }

@@ -14,7 +14,7 @@ export interface Candidate {
   free: number;
   /** When it last had a turn, in turns; the lowest goes first. */
   turn: number;
-  /** Kinds of which a task may start now. */
+  /** Kinds of which tasks may start now, and others. */
   readyKinds(now: number): Iterable<Kind>;
 }
 
@@ -64,7 +64,7 @@ export function plan<J extends Candidate>(jobs: Iterable<J>, limits: Limits, now
     for (const kind of job.readyKinds(now)) {
       const place: Place<J> = { job, kind, task: undefined, lift: 0, priority: 0 };
       find(place, limits, now);
-      places.push(place);
+      if (place.task !== undefined) places.push(place);
     }
   }
   let starved: Place<J> | undefined;

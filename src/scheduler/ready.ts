@@ -64,9 +64,9 @@ export class ReadyTasks {
     if (this.kinds.size > this.limit) this.forgetEmpty();
   }
 
-  /** Kinds of which a task may start. */
-  *waiting(): IterableIterator<Kind> {
-    for (const kind of this.kinds.values()) if (kind.first() !== undefined) yield kind;
+  /** All kinds: of some nothing may be left. */
+  all(): Iterable<Kind> {
+    return this.kinds.values();
   }
 
   private forgetEmpty(): void {

@@ -29,7 +29,7 @@ class Line implements Candidate {
   }
 
   readyKinds(): Iterable<Kind> {
-    return this.ready.waiting();
+    return this.ready.all();
   }
 
   add(task: Waiting): void {
