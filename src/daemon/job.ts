@@ -1,6 +1,6 @@
 // What the daemon keeps of one job: its settings, the graph of its tasks, its live attempts, and what has been seen of
 // its folders. All of it can be rebuilt from the disk; nothing here is truth.
-import { statSync } from 'node:fs';
+import { type BigIntStats, statSync } from 'node:fs';
 import { errnoOf, unless } from '../errors.ts';
 import { isThere } from '../host/atomic.ts';
 import type { JobLayout } from '../protocol/layout.ts';
@@ -84,10 +84,15 @@ export interface FolderSeen {
   fresh: boolean;
 }
 
+/** Which folder it is: a file system soon gives the inode of one that was removed to another. */
+function folderOf({ ino, birthtimeNs }: BigIntStats): string {
+  return `${ino} ${birthtimeNs}`;
+}
+
 export class Job implements Candidate {
   readonly name: string;
   readonly layout: JobLayout;
-  readonly inode: string;
+  private readonly folder: string;
   readonly graph: JobGraph;
   private readonly live = new Map<string, Attempt>();
   readonly seen = new Map<State | 'root', FolderSeen>();
@@ -154,7 +159,7 @@ export class Job implements Candidate {
     this.stir = () => {
       if (!this.isGone) active.add(this);
     };
-    this.inode = String(statSync(layout.root, { bigint: true }).ino);
+    this.folder = folderOf(statSync(layout.root, { bigint: true }));
     this.graph = new JobGraph((id) => isThere(layout.task('succeeded', id)));
     this.graph.expectMore();
   }
@@ -189,7 +194,7 @@ export class Job implements Candidate {
   stillThere(): boolean {
     try {
       const stat = unless('ENOTDIR', () => statSync(this.layout.root, { bigint: true, throwIfNoEntry: false }));
-      return stat !== undefined && String(stat.ino) === this.inode;
+      return stat !== undefined && folderOf(stat) === this.folder;
     } catch (error) {
       if (errnoOf(error) === undefined) throw error;
       return true;
