@@ -116,7 +116,7 @@ function openAgain(job: Job): void {
 
 /** Nothing of it runs, or is due. */
 function isAtRest(world: World, job: Job): boolean {
-  return job.attempts.size === 0 && !world.active.has(job) && !world.ready.has(job) && !job.summaryDue;
+  return job.attempts.size === 0 && !world.active.has(job) && !job.summaryDue;
 }
 
 function readTop(world: World): void {
@@ -242,7 +242,7 @@ function holdWhileDiskIsLow(world: World): void {
 }
 
 function writeSummary(world: World, job: Job): void {
-  if (!job.summaryDue || job.attempts.size > 0 || world.active.has(job) || world.ready.has(job)) return;
+  if (!job.summaryDue || job.attempts.size > 0 || world.active.has(job)) return;
   job.summaryDue = false;
   replaceWhole(job.layout.summary, `${JSON.stringify(summarise(job.layout, wallClock()))}\n`);
 }

@@ -200,6 +200,18 @@ describe('dropping a task', { concurrency: true }, () => {
     assert.deepEqual(job.names('runs'), ['x.1']);
   });
 
+  it('a job that is removed and made again before the daemon looks is another, though its folder may have the same inode', async () => {
+    const job = place.job('remade').drop('x', { command: 'true' });
+    await job.comesTo('succeeded', 'x');
+    place.daemon?.kill('SIGSTOP');
+    rmSync(job.path(), { recursive: true });
+    job.drop('x', { shell: 'echo anew' });
+    place.daemon?.kill('SIGCONT');
+    await waitUntil('it has run', () => job.isIn('succeeded', 'x') && !job.isClaimed('x'));
+    assert.equal(job.output('x'), 'anew\n');
+    assert.deepEqual(job.names('runs'), ['x.1']);
+  });
+
   it('a job that is moved away while its task runs is ended, and one made in its place is another', async () => {
     const job = place.job('swapped').drop('x', { shell: 'echo runs; sleep 1000' });
     await job.says('x', 'runs');
