@@ -44,18 +44,18 @@ test('a daemon that dies at any of its changes, from its first to its last, is f
   assert.ok(crashes > 30, `only ${crashes} of ${changes} crashes came about`);
 });
 
-test('in every other scenario a daemon that dies at one change of twenty-four is followed by one that finishes', async (t) => {
+test('in every other scenario a daemon that dies at one change of sixty is followed by one that finishes', async (t) => {
   let crashes = 0;
   await each([...SCENARIOS.entries()], async ([index, one]) => {
     // Each begins elsewhere. Where the scenario is over before it comes to the next one, it has been run whole.
-    for (let point = 1 + (index % 24), more = index > 0; more; point += 24) {
+    for (let point = 1 + ((index * 7) % 60), more = index > 0; more; point += 60) {
       const come = await crashedWell({ scenario: one, mode: 'daemon', points: [point] });
       crashes += come;
       more = come > 0;
     }
   });
   t.diagnostic(`${crashes} crashes`);
-  assert.ok(crashes > 25, `only ${crashes} crashes came about`);
+  assert.ok(crashes > 8, `only ${crashes} crashes came about`);
 });
 
 test('the harness sees two operations that are in the wrong order', async () => {
