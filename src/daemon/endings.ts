@@ -66,6 +66,18 @@ export function endFamily(world: World, job: Job, id: string): void {
   job.stir();
 }
 
+/**
+ * Ends the family of a cancelled attempt, over several turns if it is large. Until all of that is on its way, the claim stays:
+ * a daemon that comes after a crash finds it, and begins again.
+ */
+export function hasEndedFamily(world: World, attempt: Attempt): boolean {
+  const { job, id } = attempt;
+  if (!job.loaded) return false; // its family is not all known yet
+  if (!attempt.isFamilyTold) endFamily(world, job, id);
+  attempt.isFamilyTold = true;
+  return job.toCancel.size === 0;
+}
+
 /** Moves what is to be cancelled, until `deadline` (monotonic ms): false if some are left. */
 export function cancelWaiting(world: World, job: Job, deadline: number): boolean {
   for (const [id, reason] of job.toCancel) {

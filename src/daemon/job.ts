@@ -59,6 +59,8 @@ export interface Attempt {
   drops?: { folder: string; names: Iterator<string> };
   /** A child of it is no valid task, in words. */
   badChild?: string;
+  /** It is cancelled, and so is its family. */
+  isFamilyTold?: boolean;
 }
 
 /** As far as a task has come that is tried again: attempts that count, and when the first of them began (ms since 1970). */

@@ -1,5 +1,5 @@
-// The end of an attempt, in this order: drop folder closed and emptied (and its children synced), result.json, the task moved to the folder that
-// the result names, the claim unlinked. A crash after any of them is finished by the next look: without a result the
+// The end of an attempt, in this order: drop folder closed and emptied (and its children synced), its family ended if it is
+// cancelled, result.json, the task moved to the folder that the result names, the claim unlinked. A crash after any of them is finished by the next look: without a result the
 // attempt is judged again from its facts, with one the move is made again.
 import { errnoOf } from '../errors.ts';
 import { createFolder, isFolder, isThere, moveByLink } from '../host/atomic.ts';
@@ -13,7 +13,7 @@ import { closeDrops, readResult, readTimes, resultsBefore, thinRun, unclaimTask,
 import { stateOf } from '../store/snapshot.ts';
 import { foldersHolding, readDrop } from '../store/tasks.ts';
 import { clearAfterSync, hasTakenAll, takeChildren } from './children.ts';
-import { addStray, endFamily } from './endings.ts';
+import { addStray, ENDING_INTERVAL_MS, hasEndedFamily } from './endings.ts';
 import { relocate } from './intake.ts';
 import { isTimeUp } from './job-clock.ts';
 import { dueAfter, sameIdText, specFrom } from './judge.ts';
@@ -55,6 +55,7 @@ export function settle(world: World, attempt: Attempt, end: End): void {
       if (!takeChildren(world, attempt, closed, 'last')) return;
     if (!hasTakenAll(attempt)) return void (attempt.nextLook = monotonic() + SETTLE_AGAIN_MS);
     const result = resultOf(attempt, end, world.host);
+    if (result.to === 'cancelled' && !hasEndedFamily(world, attempt)) return lookSoon(attempt);
     writeResult(attempt.run.layout, result);
     conclude(world, attempt, result);
   } catch (error) {
@@ -103,7 +104,10 @@ function conclude(world: World, attempt: Attempt, result: AttemptResult): void {
     job.graph.move(id, result.to);
     if (result.retry_at !== undefined) job.graph.delay(id, dueAfter(result));
   }
-  if (result.to === 'cancelled') endFamily(world, job, id);
+}
+
+function lookSoon(attempt: Attempt): void {
+  attempt.nextLook = monotonic() + ENDING_INTERVAL_MS;
 }
 
 function thinAfterSync(world: World, attempt: Attempt, result: AttemptResult): void {
@@ -134,9 +138,10 @@ function moveTo(world: World, attempt: Attempt, to: Destination): boolean {
 /** It never ran and never will: its task waits again, and no attempt is counted. */
 export function giveBack(world: World, attempt: Attempt): void {
   const { job, id } = attempt;
+  const wasCancelled = attempt.ending?.reason === 'cancelled' && isThere(job.layout.task('running', id));
+  if (wasCancelled && !hasEndedFamily(world, attempt)) return lookSoon(attempt);
   if (attempt.handedAt !== undefined && !isThere(attempt.run.layout.script))
     addStray(world, job.name, attempt.run.layout.root, attempt.holdings);
-  const wasCancelled = attempt.ending?.reason === 'cancelled' && isThere(job.layout.task('running', id));
   moveTo(world, attempt, wasCancelled ? 'cancelled' : 'pending');
   unclaimTask(job.layout, id);
   job.end(attempt);

@@ -170,6 +170,22 @@ export const SCENARIOS: readonly Scenario[] = [
     ends: { 'j/x': ['cancelled', 1] },
   },
   {
+    name: 'cancel of a family',
+    power: true,
+    short: true,
+    children: ['c1', 'c2'],
+    before(run) {
+      const body = `${dropping(run, 'c1', 'c2')}; ${waiting(run, 'nothing')}`;
+      run.place.job(JOB).make({ max_parallel: 1 }).drop('p', telling(run, body));
+    },
+    async act(run) {
+      const job = run.place.job(JOB);
+      await run.until('its children wait', () => job.isIn('pending', 'c1') && job.isIn('pending', 'c2'));
+      await moveUntil(run, 'p', 'running', 'cancelled', () => job.isIn('cancelled', 'p'));
+    },
+    ends: { 'j/p': ['cancelled', 1], 'j/c1': ['cancelled', 0], 'j/c2': ['cancelled', 0] },
+  },
+  {
     name: 'children',
     power: true,
     children: ['c1', 'c2', 'c3', 'c4'],
