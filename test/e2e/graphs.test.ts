@@ -197,4 +197,26 @@ describe('a family', { concurrency: true }, () => {
       await own.close();
     }
   });
+
+  it('goes with a task that was cancelled while no daemon ran, however long it takes to be read', async () => {
+    const own = new Place({ config: 'max_parallel: 4\n' });
+    try {
+      await own.start();
+      const job = own.job('a').make({ max_parallel: 1 });
+      const children = Array.from({ length: 2_000 }, (_, n) => ({ id: `c-${n}`, command: 'true' }));
+      writeFileSync(own.aside('many.json'), JSON.stringify(children));
+      const drop = `cp '${own.aside('many.json')}' "$SPOOLD_PENDING/.many"; mv "$SPOOLD_PENDING/.many" "$SPOOLD_PENDING/many.json"`;
+      job.drop('p', { shell: `${drop}; echo dropped; exec sleep 1000` });
+      await waitUntil('they wait', () => job.ids('pending').length === 2_000);
+      await own.kill9();
+      job.move('p', 'running', 'cancelled');
+      await own.start();
+      await job.comesTo('cancelled', 'p');
+      await waitUntil('its claim is given up', () => !job.isClaimed('p'));
+      assert.equal(job.ids('cancelled').length, 2_001);
+      assert.equal(job.ids('succeeded').length, 0);
+    } finally {
+      await own.close();
+    }
+  });
 });
