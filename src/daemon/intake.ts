@@ -101,7 +101,10 @@ function readOn(world: World, job: Job, deadline: number): boolean {
   if (reading === undefined) return true;
   job.reading = undefined; // if it fails, it is over
   orAgain(job, reading.state, () => {
-    const isRead = reading.readOn(deadline, (name, believed) => lookAtRead(world, job, reading, name, believed));
+    reading.showArrived(deadline, (id, drop) => relocate(world, job, id, undefined, drop));
+    const isRead =
+      reading.readOn(deadline, (name, believed) => lookAtRead(world, job, reading, name, believed)) &&
+      reading.isWhole();
     if (isRead) reading.rest ??= atItsEnd(world, job, reading);
     if (!isRead || !isThrough(reading.rest, deadline)) job.reading = reading;
   });
@@ -134,11 +137,16 @@ function orAgain(job: Job, state: State, action: () => void): void {
 function lookAtRead(
   world: World,
   job: Job,
-  { state, wasTouched }: FolderReading,
+  reading: FolderReading,
   name: string,
   believed: NodeState | undefined,
 ): void {
-  if (taskIdOf(name) !== undefined && (wasTouched || believed !== state)) lookAtName(world, job, state, name);
+  const { state, wasTouched } = reading;
+  const id = taskIdOf(name);
+  if (id !== undefined && (wasTouched || believed !== state)) {
+    const isFile = state === 'pending' && nameProblem(id) === undefined;
+    if (!isFile || !reading.handsOver(id, world.owners)) lookAtName(world, job, state, name);
+  }
   if (state === 'pending' && name.startsWith('.bundle-')) takeBundle(world, job, name);
 }
 
@@ -225,12 +233,16 @@ function rejectName(world: World, job: Job, name: string): void {
   );
 }
 
-/** Finds out where an id lies now, and tells the graph. `seenIn`: a folder it was just seen in. */
-export function relocate(world: World, job: Job, id: string, seenIn?: State): void {
+/**
+ * Finds out where an id lies now, and tells the graph. `seenIn`: a folder it was just seen in; `read`: what was read of it in
+ * pending/ a moment ago.
+ */
+export function relocate(world: World, job: Job, id: string, seenIn?: State, read?: Drop): void {
   job.stir();
+  if (read === undefined) job.reading?.overtake(id);
   const attempt = job.attempts.get(id);
   if (attempt !== undefined && !isThere(job.layout.task('running', id))) world.looks.add(attempt);
-  const drop = readDrop(job.layout.task('pending', id), world.owners);
+  const drop = read ?? readDrop(job.layout.task('pending', id), world.owners);
   if (drop.kind !== 'missing') return takeDrop(world, job, id, drop, seenIn);
   if (attempt !== undefined) return;
   const [state, ...others] = foldersHolding(job.layout, id);

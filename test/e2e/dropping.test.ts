@@ -10,6 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   unlinkSync,
   utimesSync,
   writeFileSync,
@@ -389,6 +390,55 @@ describe('twenty thousand tasks in one file', () => {
       const earlier = job.ids('succeeded').filter((id) => job.hasResult(id) && job.result(id).started_at < began);
       assert.deepEqual(earlier, []);
       writeFileSync(job.path('paused'), '');
+    } finally {
+      await place.close();
+    }
+  });
+});
+
+describe('a folder with thousands of tasks, at a start', () => {
+  const MANY = 2_600;
+
+  it('is judged as one with a few: what is no task is rejected with a reason, all else waits', async () => {
+    const place = new Place();
+    try {
+      const job = place.job('many').make({}, { paused: '' });
+      for (let n = 0; n < MANY; n++) job.drop(`t${n}`, WAITS);
+      writeFileSync(place.aside('task'), '{"command":"true"}');
+      const odd: Record<string, RegExp> = { text: /ends in the middle/, kind: /commando/, open: /chmod o-w/, link: /symbolic link/ };
+      job.drop('text', '{"command": "true"').drop('kind', { commando: 1 }).drop('open', WAITS);
+      chmodSync(job.file('pending', 'open'), 0o666);
+      symlinkSync(place.aside('task'), job.file('pending', 'link'));
+      job.drop('array', JSON.stringify([{ id: 'one', ...WAITS }]));
+      await place.start();
+      for (const [id, reason] of Object.entries(odd)) assert.match(await job.rejects(id), reason);
+      await waitUntil(
+        'all others wait',
+        () =>
+          readText(job.path('state.json'))?.includes(`"pending":${MANY + 1}`) === true && job.isIn('pending', 'one'),
+        () => readText(job.path('state.json')),
+      );
+      assert.equal(job.names('rejected').filter((name) => name.endsWith('.json')).length, 4);
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('may be changed while it is read: the graph follows', async () => {
+    const place = new Place({ config: 'poll_interval: 1h\n' });
+    try {
+      const job = place.job('many').make({}, { paused: '' });
+      for (let n = 0; n < MANY; n++) job.drop(`t${n}`, WAITS);
+      for (let n = 0; n < MANY; n += 2) job.drop(`d${n}`, { command: 'true', dependencies: [`t${n}`] });
+      const { said } = place.spawnDaemon();
+      await waitUntil('it has begun', () => said().includes(' serves '));
+      for (let n = 0; n < MANY; n += 2) job.move(`t${n}`, 'pending', 'cancelled');
+      await waitUntil(
+        'what depends on those that were cancelled is skipped',
+        () => job.ids('skipped').length === MANY / 2,
+        () => job.ids('skipped').length,
+      );
+      assert.equal(job.ids('pending').length, MANY / 2);
     } finally {
       await place.close();
     }
