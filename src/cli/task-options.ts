@@ -1,6 +1,7 @@
 // Words of a command line → keys of a task file. What a value may be is for the task's own check to say; here it is
 // only told what is a number or JSON, and what is text.
 import { statSync } from 'node:fs';
+import { parseJson } from '../protocol/json.ts';
 import { usageError } from './print.ts';
 
 type Raw = Record<string, unknown>;
@@ -8,7 +9,7 @@ type Raw = Record<string, unknown>;
 /** `5` → 5, `true` → true, `{"max": 2}` and `[a, b]` → what they are; anything else is text. */
 export async function valueOf(text: string): Promise<unknown> {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     if (!/^\s*[[{]/.test(text)) return text;
   }

@@ -24,7 +24,7 @@ import { relocate } from './intake.ts';
 import { specFrom } from './judge.ts';
 import type { Attempt, Job } from './job.ts';
 import { spread, type SpreadAnswer, type SpreadOrder } from './spreading.ts';
-import type { World } from './world.ts';
+import { SLICE_MS, type World } from './world.ts';
 
 /** `now`: while it runs; `last`: it has ended, and what does not read now never will; `again`: an earlier daemon had taken it in. */
 type When = 'now' | 'last' | 'again';
@@ -36,8 +36,6 @@ export interface Spread {
   answer?: SpreadAnswer;
 }
 
-/** How long telling the graph of an array's tasks may keep the loop busy, in ms. */
-const SLICE_MS = 25;
 /** What could not be taken in for trouble with the disk is tried again after this, in ms. */
 const AGAIN_MS = 1_000;
 

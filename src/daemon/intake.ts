@@ -59,7 +59,8 @@ function hasChanged(job: Job, name: State | 'root', note = true): boolean {
   if (stat === undefined) return note ? job.seen.delete(name) : seen !== undefined;
   const isSame = seen !== undefined && seen.inode === stat.ino;
   if (isSame && seen.mtime === stat.mtimeMs && !seen.fresh) return false;
-  if (isSame && note && monotonic() < (job.pauses.get(name) ?? 0)) return false; // asked again at the next look
+  const pausesUntil = name === 'root' ? 0 : (job.pauses.get(name) ?? 0);
+  if (isSame && note && monotonic() < pausesUntil) return false; // asked again at the next look
   if (note) job.seen.set(name, { mtime: stat.mtimeMs, inode: stat.ino, fresh: wallClock() - stat.mtimeMs < FRESH_MS });
   return true;
 }

@@ -99,7 +99,7 @@ export class Job implements Candidate {
   private readonly live = new Map<string, Attempt>();
   readonly seen = new Map<State | 'root', FolderSeen>();
   /** Monotonic ms before which a folder is not read as a whole again for its mtime alone. */
-  readonly pauses = new Map<State | 'root', number>();
+  readonly pauses = new Map<State, number>();
   readonly unfinished = new Map<string, Unfinished>();
   /** Rejected files by name, with their stamps: one that changes is looked at again. */
   readonly rejected = new Map<string, string>();

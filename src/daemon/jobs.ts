@@ -16,7 +16,7 @@ import type { World } from './world.ts';
  * `world.newNames`, with which the next turn goes on before it reads the folder again.
  */
 export function findJobs(world: World, deadline = Number.POSITIVE_INFINITY): void {
-  if (world.newNames.length === 0) readNames(world);
+  if (world.newNames.length === 0) readJobNames(world);
   for (let name = world.newNames.pop(); name !== undefined; name = world.newNames.pop()) {
     const job = world.jobs.get(name);
     if (job === undefined) takeUp(world, name);
@@ -25,7 +25,7 @@ export function findJobs(world: World, deadline = Number.POSITIVE_INFINITY): voi
   }
 }
 
-function readNames(world: World): void {
+function readJobNames(world: World): void {
   world.wake.topChanged = false;
   finishArchivings(world);
   const names = namesIn(world.layout.jobs).filter((name) => !name.startsWith('.'));

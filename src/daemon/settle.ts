@@ -224,6 +224,8 @@ function lost(attempt: Attempt): Verdict {
   const message = 'its runner died without leaving an exit status (killed, or the host went down)';
   const base = { outcome: 'failed', reason: 'lost', failed: false } as const;
   if (specOf(attempt)?.onLost === 'fail') return { ...base, to: 'failed', message };
+  if (isTimeUp(attempt.job))
+    return { ...base, to: 'failed', message: `${message}; it is not run again, for the time of the job is over` };
   let inARow = 1;
   for (const before of resultsBefore(attempt.job.layout, attempt.id, attempt.run.attempt)) {
     if (before.reason !== 'lost' || before.to !== 'pending') break;

@@ -1,12 +1,10 @@
 // Group sync: what the last turns have moved is put on the disk by one syncfs, run by the launcher off the critical path.
 // What must wait for it (unlinking a bundle, thinning an attempt, a hand-over with on_lost: fail) waits here.
 import { monotonic } from '../host/clock.ts';
-import type { World } from './world.ts';
+import { SLICE_MS, type World } from './world.ts';
 
 /** Between the end of one sync and the begin of the next, in ms. */
 const PAUSE_MS = 500;
-/** How long what has waited for one may keep the loop busy, in ms. */
-const SLICE_MS = 25;
 /** One that is not answered by then is asked for again, in ms: whoever ran it may have been killed. */
 const ASKED_AGAIN_AFTER_MS = 30_000;
 /** How long the last one may take, in ms. */

@@ -18,10 +18,8 @@ import { errorFields } from './log.ts';
 import { sampleMemory } from './memory.ts';
 import { reconcile } from './reconcile.ts';
 import { start } from './start.ts';
-import type { World } from './world.ts';
+import { SLICE_MS, type World } from './world.ts';
 
-/** How long taking in, taking up jobs and looking at attempts may each keep the loop busy, in ms. */
-const SLICE_MS = 25;
 /** What a start cannot do anything about: nothing new is started until the next look. */
 const EXHAUSTED: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EMFILE', 'ENFILE']);
 /** What the wall clock is corrected by in small is no step, in ms. */

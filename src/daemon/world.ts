@@ -16,6 +16,9 @@ import type { AutoSlots } from '../scheduler/auto.ts';
 import type { Attempt, Job } from './job.ts';
 import type { Log } from './log.ts';
 
+/** How long a step of a turn may keep the loop busy, in ms: what it leaves is done in the next one. */
+export const SLICE_MS = 25;
+
 /** What ends the daemon's wait, as far as the steps of a turn use it (wake.ts). */
 export interface Waker {
   /** The folder of jobs, or the settings at the top, may have changed. */

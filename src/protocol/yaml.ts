@@ -120,13 +120,16 @@ function readYaml(text: string, fileName: string): Read {
     });
     const found = syntaxProblems(document, text, at);
     if (found.length > 0) return { ok: false, problems: found };
-    if (namesIn(document) > MAX_ALIASES) throw new ReferenceError('too many');
+    if (anchorsAndAliases(document) > MAX_ALIASES) throw new ReferenceError('too many');
     const value: unknown = document.contents === null ? undefined : document.toJS({ maxAliasCount: MAX_ALIASES });
     const place = ({ path, find }: Problem) => at(offsetIn(text, nodeOffset(document, path), find));
     return { ok: true, value, describe: (problems) => lines(problems, place) };
   } catch (error) {
     if (error instanceof ReferenceError)
-      return { ok: false, problems: [`${fileName}: has too many aliases (*name): at most ${MAX_ALIASES}`] };
+      return {
+        ok: false,
+        problems: [`${fileName}: has too many anchors (&name) and aliases (*name): at most ${MAX_ALIASES}`],
+      };
     if (error instanceof RangeError) return { ok: false, problems: [`${fileName}: is nested too deeply`] };
     throw error;
   } finally {
@@ -134,8 +137,8 @@ function readYaml(text: string, fileName: string): Read {
   }
 }
 
-/** Anchors and aliases. */
-function namesIn(document: Document): number {
+/** How many of both there are. */
+function anchorsAndAliases(document: Document): number {
   let names = 0;
   visit(document, {
     Node(_, node) {

@@ -116,6 +116,7 @@ describe('add', () => {
     const wrong = [
       [['--retry', 'three', 'true'], /retry/],
       [['--set', 'needs=a', 'true'], /needs.*dependencies/],
+      [['--set', 'retry={"max": 1, "max": 2}', 'true'], /max.*(twice|unique)/],
       [['--id', 'a b', 'true'], /a space/],
       [['--id', 'x.json', 'true'], /without \.json; .*\nWrite --id x\n/],
       [['-J', '../x', 'true'], /cannot be the name of a job/],

@@ -405,7 +405,12 @@ describe('a folder with thousands of tasks, at a start', () => {
       const job = place.job('many').make({}, { paused: '' });
       for (let n = 0; n < MANY; n++) job.drop(`t${n}`, WAITS);
       writeFileSync(place.aside('task'), '{"command":"true"}');
-      const odd: Record<string, RegExp> = { text: /ends in the middle/, kind: /commando/, open: /chmod o-w/, link: /symbolic link/ };
+      const odd: Record<string, RegExp> = {
+        text: /ends in the middle/,
+        kind: /commando/,
+        open: /chmod o-w/,
+        link: /symbolic link/,
+      };
       job.drop('text', '{"command": "true"').drop('kind', { commando: 1 }).drop('open', WAITS);
       chmodSync(job.file('pending', 'open'), 0o666);
       symlinkSync(place.aside('task'), job.file('pending', 'link'));

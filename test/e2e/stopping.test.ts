@@ -1,7 +1,10 @@
 // Jobs that stop: at a failure (`on_failure: stop`), and when their time is up (`job_timeout`).
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { signalProcess } from '../../src/host/identity.ts';
+import { parsePidFile } from '../../src/protocol/pid-file.ts';
 import { isThere, Place, readText } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
@@ -98,6 +101,27 @@ describe('a job that stops, over the death of the daemon', () => {
         const isOver = () => !['pending', 'running', undefined].includes(job.folderOf(`anew-${n}`));
         await waitUntil('it is over', isOver, () => job.describe(`anew-${n}`));
       }
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('fails what was lost when its time is up: it is not run again', async () => {
+    const place = new Place();
+    try {
+      await place.start();
+      const job = place.job('lost').make({ job_timeout: '1h' }).drop('x', { shell: 'echo on; sleep 1000' });
+      await job.says('x', 'on');
+      await place.kill9();
+      const { runner } = parsePidFile(readText(join(job.runDir('x'), 'pid')) ?? '');
+      assert.ok(runner !== undefined && signalProcess(runner, 'SIGKILL')); // first, or it says how its command ended
+      for (const live of place.processesOf(job.runDir('x'))) signalProcess(live, 'SIGKILL');
+      await waitUntil('nothing of it runs', () => place.processesOf(job.runDir('x')).length === 0);
+      writeFileSync(job.path('job.json'), '{"job_timeout": 0.01}');
+      await place.start();
+      await job.comesTo('failed', 'x');
+      assert.match(job.result('x').message, /it is not run again, for the time of the job is over$/);
+      assert.equal(job.result('x').reason, 'lost');
     } finally {
       await place.close();
     }

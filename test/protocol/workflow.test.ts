@@ -107,7 +107,7 @@ test('a key that is there twice is an error with its line, in YAML and in JSON',
 test('an alias bomb, a deep file and a broken one end quickly, with one message', () => {
   let bomb = 'a0: &a0 [x, x, x, x, x, x, x, x, x]\n';
   for (let i = 1; i < 10; i++) bomb += `a${i}: &a${i} [${Array.from({ length: 9 }, () => `*a${i - 1}`).join(', ')}]\n`;
-  assert.deepEqual(problems(bomb), ['flow.yaml: has too many aliases (*name): at most 10000']);
+  assert.deepEqual(problems(bomb), ['flow.yaml: has too many anchors (&name) and aliases (*name): at most 10000']);
   assert.deepEqual(problems('tasks: '.concat('[', '['.repeat(20_000))), ['flow.yaml: is nested too deeply']);
   assert.deepEqual(problems('{"tasks": {', 'f.json'), ['f.json:1:12: it ends in the middle of an object']);
   assert.equal(workflow(`tasks: {a: {shell: ": ${'x'.repeat(400_000)}"}}\n`).tasks.size, 1);
@@ -128,7 +128,7 @@ test('a key is a word, however many maps are put in its place', () => {
 test('thirty thousand anchors and as many aliases are not compared each with each', () => {
   const all = Array.from({ length: 30_000 }, (_, n) => n);
   const text = `x-a: [${all.map((n) => `&a${n} x`).join(', ')}]\nx-b: [${all.map((n) => `*a${n} `).join(', ')}]\n`;
-  assert.deepEqual(problems(text), ['flow.yaml: has too many aliases (*name): at most 10000']);
+  assert.deepEqual(problems(text), ['flow.yaml: has too many anchors (&name) and aliases (*name): at most 10000']);
 });
 
 test('a long map on one line is no deep one', () => {
