@@ -1,6 +1,6 @@
 // Words of a command line → keys of a task file. What a value may be is for the task's own check to say; here it is
 // only told what is a number or JSON, and what is text.
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { parseJson } from '../protocol/json.ts';
 import { usageError } from './print.ts';
 
@@ -88,5 +88,5 @@ export function commandKeys(words: readonly string[], shell: boolean): Raw {
 }
 
 function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  return existsSync(path) && statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }

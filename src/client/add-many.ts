@@ -1,10 +1,11 @@
 // Many commands → one array dropped at once, which the daemon takes as a whole. Ids are made from the arguments; one that is
 // in use gets a number. Under an id of their own they are a family: a last entry stands for all of them, so that what
 // depends on it waits until every one is there and has ended.
+import { existsSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { SpooldError, unless } from '../errors.ts';
-import { ensureFolderDurably, isThere, namesIn, publish, syncFolder } from '../host/atomic.ts';
+import { ensureFolderDurably, namesIn, publish, syncFolder } from '../host/atomic.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { idPart, MadeIds } from '../protocol/made-ids.ts';
 import { FOR_EACH_KEY } from '../protocol/names.ts';
@@ -79,7 +80,7 @@ function headOf(id: string, count: number, dependencies: unknown): Raw & { id: s
 }
 
 function judge(entries: readonly Raw[], job: JobLayout | undefined): void {
-  const parsed = parseBundle(entries, { defaults: job && jobDefaults(job), isFile: isThere });
+  const parsed = parseBundle(entries, { defaults: job && jobDefaults(job), isFile: existsSync });
   if (parsed.ok) return;
   const problems = parsed.problems.slice(0, 10).map((problem) => {
     const { path, message } = namingEntry(entries, problem);

@@ -1,6 +1,7 @@
 // One command → one task file. Checked as the daemon will check it, then shown whole in pending/ by one link; when `addTask`
 // returns, the file and every folder above it that was made are on the disk. Inside a task it goes to the attempt's own
 // drop folder instead, and becomes its child. A crash in between leaves a dot name.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { SpooldError, unless } from '../errors.ts';
 import { ensureFolderDurably, isThere, publish, syncFolder } from '../host/atomic.ts';
@@ -71,7 +72,7 @@ export function check(code: string, what: string, name: string): void {
 }
 
 function judge(job: JobLayout, task: Raw, id: string): void {
-  const parsed = parseTask(mergeDefaults(jobDefaults(job), task), id, { isFile: isThere });
+  const parsed = parseTask(mergeDefaults(jobDefaults(job), task), id, { isFile: existsSync });
   if (parsed.ok) return;
   throw new SpooldError('TASK_INVALID', `This is no valid task. ${parsed.problems.map(formatProblem).join('\n')}`, {
     hint: 'Nothing was queued. spoold add --help names the options, spoold schema task every key.',

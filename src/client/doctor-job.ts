@@ -1,6 +1,6 @@
 // One job, as `doctor` looks at it: every name in its folders, the text of what waits, the results of what has run.
 // Texts of finished tasks are not parsed: their size and kind say whether there is one, and results are read as bytes.
-import { closeSync, constants, lstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { closeSync, constants, existsSync, lstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, unless } from '../errors.ts';
 import { isThere, namesIn, readParsed, remove, removeTree, setMode } from '../host/atomic.ts';
@@ -207,7 +207,7 @@ function problemOf(path: string, id: string, defaults: Raw): string | undefined 
   if (drop.kind !== 'json') return reasonOf(drop, path);
   const { value } = drop;
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  const parsed = parseTask(isObject ? mergeDefaults(defaults, value as Raw) : value, id, { isFile: isThere });
+  const parsed = parseTask(isObject ? mergeDefaults(defaults, value as Raw) : value, id, { isFile: existsSync });
   return parsed.ok ? undefined : describeProblems(drop.text, path, parsed.problems).join('\n');
 }
 

@@ -1,11 +1,11 @@
 // Editing a task's file as a person would with care: a copy is edited and checked, and put back in one rename, unless
 // the task has moved or changed meanwhile. Whatever keeps it from going back, the copy is kept and named.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SpooldError } from '../errors.ts';
-import { createExclusive, isThere, publish, remove, removeTree, replaceWhole, syncFolder } from '../host/atomic.ts';
+import { createExclusive, publish, remove, removeTree, replaceWhole, syncFolder } from '../host/atomic.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { parseJson } from '../protocol/json.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
@@ -90,7 +90,7 @@ export function problemsWith({ task, copy }: Draft): string[] {
   }
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
   const merged = isObject ? mergeDefaults(jobDefaults(task.layout), value as Raw) : value;
-  const parsed = parseTask(merged, task.id, { isFile: isThere });
+  const parsed = parseTask(merged, task.id, { isFile: existsSync });
   return parsed.ok ? [] : describeProblems(text, name, parsed.problems);
 }
 

@@ -1,7 +1,7 @@
 // Checks a file as spoold would: what kind it is by its name and by what is in it, then the very parser that the daemon
 // or `submit` uses. Gives problems as whole lines with their places.
 import { basename, dirname, join } from 'node:path';
-import { isThere } from '../host/atomic.ts';
+import { existsSync } from 'node:fs';
 import { parseConfig } from '../protocol/config.ts';
 import { parseJob } from '../protocol/job.ts';
 import { JobLayout } from '../protocol/layout.ts';
@@ -62,11 +62,11 @@ function jsonProblems(kind: 'task' | 'bundle' | 'job', path: string, value: unkn
   }
   const defaults = defaultsAround(path);
   if (kind === 'bundle') {
-    const parsed = parseBundle(value, { defaults, isFile: isThere });
+    const parsed = parseBundle(value, { defaults, isFile: existsSync });
     return parsed.ok ? [] : parsed.problems;
   }
   const parsed = parseTask(isObject(value) ? mergeDefaults(defaults, value) : value, idFor(path, value), {
-    isFile: isThere,
+    isFile: existsSync,
   });
   return parsed.ok ? [] : parsed.problems;
 }

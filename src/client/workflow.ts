@@ -1,9 +1,8 @@
 // A workflow file as it is on the disk → what is to be queued: paths made absolute by the file's own folder, and a name
 // for the job.
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { errnoOf, SpooldError } from '../errors.ts';
-import { isThere } from '../host/atomic.ts';
 import type { LinesOf } from '../protocol/for-each.ts';
 import { nameProblem } from '../protocol/names.ts';
 import type { Raw } from '../protocol/task.ts';
@@ -49,7 +48,7 @@ function linesBeside(workflow: string): LinesOf {
 
 /** What reading a workflow needs to know of the disk. */
 export function optionsFor(path: string, vars: Given): WorkflowOptions {
-  return { vars, isFile: isThere, linesOf: linesBeside(path) };
+  return { vars, isFile: existsSync, linesOf: linesBeside(path) };
 }
 
 /** Reads and checks a workflow. Errors: FILE_UNREADABLE, WORKFLOW_INVALID (all problems, a line each). */

@@ -1,5 +1,5 @@
 // A task file's text → the facts that the graph keeps, or why it is no task, in words. Reads, and moves nothing.
-import { isThere } from '../host/atomic.ts';
+import { existsSync } from 'node:fs';
 import { wallClock } from '../host/clock.ts';
 import { describeJsonErrorBriefly, describeBriefly } from '../protocol/problems.ts';
 import { type AttemptResult, isWantedNow } from '../protocol/result.ts';
@@ -52,7 +52,7 @@ export function specFrom(job: Job, id: string, value: unknown): { spec: TaskSpec
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? mergeDefaults(job.settings.defaults, value as Raw)
       : value;
-  const parsed = parseTask(raw, id, { isFile: isThere });
+  const parsed = parseTask(raw, id, { isFile: existsSync });
   return parsed.ok ? { spec: parsed.spec } : { problems: parsed.problems };
 }
 

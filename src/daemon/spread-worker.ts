@@ -1,9 +1,10 @@
 // The worker behind spreading.ts: reads an array of tasks, checks all of it, renames it out of sight if that is asked, and
 // publishes each task under its id. Half of it done by a crash is done again: what is there already is left alone.
+import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
 import { errnoOf, SpooldError } from '../errors.ts';
-import { isThere, moveIfFree, publish, readParsed, remove, replaceWhole } from '../host/atomic.ts';
+import { moveIfFree, publish, readParsed, remove, replaceWhole } from '../host/atomic.ts';
 import { parseJson } from '../protocol/json.ts';
 import { JobLayout } from '../protocol/layout.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
@@ -31,7 +32,7 @@ function spread(): SpreadAnswer {
       reason: `${path}: a task may have 1 MB; only an array of tasks may have more. Put what it carries into a file.`,
     };
   }
-  const bundle = parseBundle(value, { defaults: order.defaults, isFile: isThere });
+  const bundle = parseBundle(value, { defaults: order.defaults, isFile: existsSync });
   const problems = bundle.ok ? unmet(bundle.tasks, family) : bundle.problems;
   if (!bundle.ok || problems.length > 0) {
     const named = problems.map((problem) => namingEntry(value as unknown[], problem));

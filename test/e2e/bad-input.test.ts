@@ -53,6 +53,12 @@ describe('bad input', { concurrency: true }, () => {
     ['a dependency on itself', '{"command": "true", "dependencies": ["x"]}', /depends on itself/],
     ['an unknown key', '{"command": "true", "depends_on": ["a"]}', /depends_on.*dependencies/],
     ['a command with spaces that is no file', '{"command": "echo hi there"}', /\["echo","hi","there"\].*"shell"/],
+    [
+      'a command that is longer than any path',
+      `{"command": "${'word '.repeat(2_000)}"}`,
+      /is no file; write "command"/,
+    ],
+    ['a command behind what is no folder', '{"command": "/etc/passwd/my tool"}', /is no file; write "command"/],
     ['nothing to run', '{"description": "nothing"}', /nothing to run/],
     ['both command and shell', '{"command": "true", "shell": "true"}', /keep one/],
     ['a negative retry', '{"command": "true", "retry": -1}', /retry/],
