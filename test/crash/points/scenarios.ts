@@ -162,10 +162,10 @@ export const SCENARIOS: readonly Scenario[] = [
     runner: true,
     before: (run) => void run.place.job(JOB).drop('x', waitsFor(run, 'nothing')),
     async act(run) {
-      await run.until('x has begun', () => run.begun('x') > 0);
       const job = run.place.job(JOB);
-      // In failed/ where what was struck is not a runner but its command.
-      await moveUntil(run, 'x', 'running', 'cancelled', () => job.isIn('cancelled', 'x') || job.isIn('failed', 'x'));
+      const isStruck = () => job.isIn('failed', 'x'); // not a runner, but its command
+      await run.until('x has begun', () => run.begun('x') > 0 || isStruck());
+      await moveUntil(run, 'x', 'running', 'cancelled', () => job.isIn('cancelled', 'x') || isStruck());
     },
     ends: { 'j/x': ['cancelled', 1] },
   },
