@@ -55,7 +55,7 @@ export function settle(world: World, attempt: Attempt, end: End): void {
       if (!takeChildren(world, attempt, closed, 'last')) return;
     if (!hasTakenAll(attempt)) return void (attempt.nextLook = monotonic() + SETTLE_AGAIN_MS);
     const result = resultOf(attempt, end, world.host);
-    if (result.to === 'cancelled' && !hasEndedFamily(world, attempt)) return lookSoon(attempt);
+    if (isCancelled(attempt, result.to) && !hasEndedFamily(world, attempt)) return lookSoon(attempt);
     writeResult(attempt.run.layout, result);
     conclude(world, attempt, result);
   } catch (error) {
@@ -106,6 +106,13 @@ function conclude(world: World, attempt: Attempt, result: AttemptResult): void {
   }
 }
 
+/** By its end, or by a hand meanwhile; who has no family is not asked. */
+function isCancelled({ job, id }: Attempt, to: Destination): boolean {
+  if (to === 'cancelled') return true;
+  const [member] = job.loaded ? job.graph.descendants(id) : [id];
+  return member !== undefined && isThere(job.layout.task('cancelled', id));
+}
+
 function lookSoon(attempt: Attempt): void {
   attempt.nextLook = monotonic() + ENDING_INTERVAL_MS;
 }
@@ -139,7 +146,8 @@ function moveTo(world: World, attempt: Attempt, to: Destination): boolean {
 export function giveBack(world: World, attempt: Attempt): void {
   const { job, id } = attempt;
   const wasCancelled = attempt.ending?.reason === 'cancelled' && isThere(job.layout.task('running', id));
-  if (wasCancelled && !hasEndedFamily(world, attempt)) return lookSoon(attempt);
+  if (isCancelled(attempt, wasCancelled ? 'cancelled' : 'pending') && !hasEndedFamily(world, attempt))
+    return lookSoon(attempt);
   if (attempt.handedAt !== undefined && !isThere(attempt.run.layout.script))
     addStray(world, job.name, attempt.run.layout.root, attempt.holdings);
   moveTo(world, attempt, wasCancelled ? 'cancelled' : 'pending');

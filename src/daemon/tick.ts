@@ -154,7 +154,10 @@ function lookAtSettings(world: World, job: Job): void {
   if (!job.stillThere()) return forgetJob(world, job);
   readSettings(world, job);
   if (job.trouble !== undefined) return;
-  world.wake.watchJob(job);
+  if (world.wake.watchJob(job)) {
+    job.settingsDue = true; // what changed before the watch stood is found by another look
+    world.wake.now();
+  }
   noticeChanges(job);
 }
 
@@ -188,7 +191,7 @@ function rest(world: World, job: Job, now: number): void {
   const due = earlier(job.graph.nextDue(), deadlineOf(job, now));
   if (due === undefined) world.dues.delete(job);
   else world.dues.set(job, due);
-  const isBusy = job.isUnread || !job.loaded || job.graph.isUnsettled || job.toCancel.size > 0;
+  const isBusy = job.settingsDue || job.isUnread || !job.loaded || job.graph.isUnsettled || job.toCancel.size > 0;
   if (isBusy) job.stir();
   else world.active.delete(job);
 }

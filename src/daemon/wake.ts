@@ -109,14 +109,14 @@ export class Wake implements Waker {
     this.topChanged = true; // whatever was made before the watch stood
   }
 
-  /** Arms what is not watched yet of a job, and what was made again since. */
-  watchJob(job: Job): void {
+  /** Arms what is not watched yet of a job, and what was made again since: true if there was any of that. */
+  watchJob(job: Job): boolean {
     const watches = this.watches.get(job) ?? new Map<string, Watch>();
     this.watches.set(job, watches);
-    this.arm(watches, job.layout.root, (name) => this.jobChanged(job, name));
-    for (const state of WATCHED) {
-      this.arm(watches, job.layout.folder(state), (name) => this.folderChanged(job, state, name));
-    }
+    let isNew = this.arm(watches, job.layout.root, (name) => this.jobChanged(job, name));
+    for (const state of WATCHED)
+      isNew = this.arm(watches, job.layout.folder(state), (name) => this.folderChanged(job, state, name)) || isNew;
+    return isNew;
   }
 
   /** Each of its folders has a watch. */
@@ -164,15 +164,16 @@ export class Wake implements Waker {
     for (const watcher of this.top) watcher.close();
   }
 
-  private arm(watches: Map<string, Watch>, path: string, onChange: (name: string | null) => void): void {
+  private arm(watches: Map<string, Watch>, path: string, onChange: (name: string | null) => void): boolean {
     const inode = unless('ENOTDIR', () => statSync(path, { bigint: true, throwIfNoEntry: false }))?.ino;
     const before = watches.get(path);
-    if (before !== undefined && before.inode === inode) return;
+    if (before !== undefined && before.inode === inode) return false;
     before?.watcher.close();
     watches.delete(path);
-    if (inode === undefined) return;
+    if (inode === undefined) return false;
     const watcher = this.open(path, onChange);
     if (watcher !== undefined) watches.set(path, { watcher, inode });
+    return watcher !== undefined;
   }
 
   private open(path: string, onChange: (name: string | null) => void): FSWatcher | undefined {

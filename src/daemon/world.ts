@@ -29,7 +29,8 @@ export interface Waker {
   pollNow(): void;
   /** True if a full look is due. */
   takePoll(): boolean;
-  watchJob(job: Job): void;
+  /** True if a folder of it is watched from now on. */
+  watchJob(job: Job): boolean;
   /** True if what this full look would find of a job at rest may be left to its watches. */
   relyOnWatches(job: Job): boolean;
   /** Each of its folders has a watch. */

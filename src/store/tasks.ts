@@ -79,8 +79,17 @@ export function readBundleText(path: string, owners?: ReadonlySet<number>): stri
 }
 
 function parseDrop(bytes: Buffer, stamp: string, stat: Stats): Drop {
-  if (bytes.length > SHALLOW_BYTES && isTooDeep(bytes))
-    return { kind: 'refused', stamp, reason: `it is nested more than ${MAX_DEPTH} deep` };
+  if (bytes.length > SMALL_BYTES) {
+    const { depth, keys } = shapeOf(bytes);
+    if (depth > MAX_DEPTH) return { kind: 'refused', stamp, reason: `it is nested more than ${MAX_DEPTH} deep` };
+    if (keys > MAX_KEYS && isArray(bytes)) return { kind: 'bundle', stamp, bytes: bytes.length };
+    if (keys > MAX_KEYS)
+      return {
+        kind: 'refused',
+        stamp,
+        reason: `it has ${keys} keys, at most ${MAX_KEYS} are read: put them into a file`,
+      };
+  }
   const text = bytes.toString('utf8');
   let value: unknown;
   try {
@@ -97,21 +106,29 @@ function parseDrop(bytes: Buffer, stamp: string, stat: Stats): Drop {
 
 /** Deeper texts take JSON.parse long, and whoever walks their values runs out of stack. */
 const MAX_DEPTH = 1_000;
-/** Cannot be so deep that it matters. */
-const SHALLOW_BYTES = 4_096;
+/** Of an object with 60,000 keys, JSON.parse alone makes a tenth of a second. */
+const MAX_KEYS = 20_000;
+/** Cannot be so deep, or have so many keys, that it matters. */
+const SMALL_BYTES = 4_096;
 
-/** One pass over the bytes, strings passed over. */
-function isTooDeep(bytes: Buffer): boolean {
-  let depth = 0;
+/** How deep it is nested, as far as that matters, and how many keys it has: one pass over the bytes, strings passed over. */
+function shapeOf(bytes: Buffer): { depth: number; keys: number } {
+  let [depth, deepest, keys] = [0, 0, 0];
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at];
     if (byte === 0x22) {
       for (at++; at < bytes.length && bytes[at] !== 0x22; at++) if (bytes[at] === 0x5c) at++;
     } else if (byte === 0x5b || byte === 0x7b) {
-      if (++depth > MAX_DEPTH) return true;
+      deepest = Math.max(deepest, ++depth);
     } else if (byte === 0x5d || byte === 0x7d) depth--;
+    else if (byte === 0x3a) keys++;
   }
-  return false;
+  return { depth: deepest, keys };
+}
+
+/** By what it begins with. */
+function isArray(bytes: Buffer): boolean {
+  return /^\s*\[/.test(bytes.toString('latin1', 0, SMALL_BYTES));
 }
 
 /** True if a file holds no more than a beginning of `text`, or zeros in its place: what a power cut leaves of a file that was not synced. */

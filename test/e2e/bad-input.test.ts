@@ -59,6 +59,11 @@ describe('bad input', { concurrency: true }, () => {
       /is no file; write "command"/,
     ],
     ['a command behind what is no folder', '{"command": "/etc/passwd/my tool"}', /is no file; write "command"/],
+    [
+      'more keys than anybody reads',
+      `{"command": "true", "x-mine": {${Array.from({ length: 20_000 }, (_, n) => `"k${n}":1`).join()}}}`,
+      /it has 20002 keys, at most 20000 are read/,
+    ],
     ['nothing to run', '{"description": "nothing"}', /nothing to run/],
     ['both command and shell', '{"command": "true", "shell": "true"}', /keep one/],
     ['a negative retry', '{"command": "true", "retry": -1}', /retry/],

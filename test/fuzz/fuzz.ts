@@ -298,7 +298,7 @@ function readsAsJob(text: string): boolean {
   if (text.includes('\uFFFD') || text.length > 1_000_000) return false; // it was no UTF-8, or has more than a task may
   try {
     const value: unknown = parseJson(text);
-    return levelsOf(value) <= DEEPEST && parseJob(value).ok;
+    return levelsOf(value) <= DEEPEST && keysOf(value) <= MOST_KEYS && parseJob(value).ok;
   } catch {
     return false;
   }
@@ -307,6 +307,9 @@ function readsAsJob(text: string): boolean {
 /** As deep as any file of tasks or settings may be nested. */
 const DEEPEST = 1_000;
 
+/** As many keys as any of them may have. */
+const MOST_KEYS = 20_000;
+
 const isNest = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
 function levelsOf(value: unknown): number {
@@ -314,4 +317,15 @@ function levelsOf(value: unknown): number {
   for (let nests = [value].filter(isNest); nests.length > 0; levels++)
     nests = nests.flatMap((nest) => Object.values(nest)).filter(isNest);
   return levels;
+}
+
+function keysOf(value: unknown): number {
+  let keys = 0;
+  for (
+    let nests = [value].filter(isNest);
+    nests.length > 0;
+    nests = nests.flatMap((nest) => Object.values(nest)).filter(isNest)
+  )
+    for (const nest of nests) if (!Array.isArray(nest)) keys += Object.keys(nest).length;
+  return keys;
 }
