@@ -1,9 +1,12 @@
 // The thread behind reading-ahead.ts: reads the task files that it is told of, in turn, and gives what it read in one
-// message. What is no plain task is left for the daemon to read and to judge.
+// message. What is no plain task, or a long one, is left for the daemon to read and to judge.
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { readDrop } from '../store/tasks.ts';
 import type { ReadFiles, ReadOrder } from './reading-ahead.ts';
+
+/** To take a message apart keeps the daemon's loop busy: 200 files of so many characters, for a few ms. */
+const MOST = 16_000;
 
 const { folder, owners } = workerData as ReadOrder;
 
@@ -12,7 +15,7 @@ parentPort?.on('message', (ids: string[]) => {
   for (const id of ids) {
     try {
       const drop = readDrop(join(folder, `${id}.json`), owners);
-      if (drop.kind !== 'json') {
+      if (drop.kind !== 'json' || drop.text.length > MOST) {
         read.others.push(id);
         continue;
       }

@@ -38,7 +38,8 @@ describe('reading ahead', () => {
       const ids = write('a', 450);
       writeFileSync(join(folder, 'broken.json'), '{"command":');
       mkdirSync(join(folder, 'folder.json'));
-      const odd = ['broken', 'folder', 'missing'];
+      writeFileSync(join(folder, 'long.json'), JSON.stringify({ command: 'true', description: 'long '.repeat(4_000) }));
+      const odd = ['broken', 'folder', 'missing', 'long'];
       for (const id of [...ids, ...odd]) assert.ok(ahead.takes(id));
       const all = await allOf(ahead);
       assert.equal(all.size, ids.length + odd.length);
