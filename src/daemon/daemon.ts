@@ -195,7 +195,7 @@ function mayEnd(world: World, until = Number.POSITIVE_INFINITY): boolean {
 /** All that was found is judged, moved and ended; what runs and may run is left running. */
 function isSettled({ active, bundles, settling, strays, attempts }: World): boolean {
   const isQuiet = active.size === 0 && bundles.size === 0 && settling.size === 0 && strays.length === 0;
-  return isQuiet && [...attempts].every((attempt) => attempt.ending === undefined);
+  return isQuiet && [...attempts].every((attempt) => attempt.ending === undefined && !attempt.isFamilyTold);
 }
 
 async function finish(world: World, sync: GroupSync): Promise<Stopped> {

@@ -81,8 +81,8 @@ export function hasEndedFamily(world: World, attempt: Attempt): boolean {
 /** Moves what is to be cancelled, until `deadline` (monotonic ms): false if some are left. */
 export function cancelWaiting(world: World, job: Job, deadline: number): boolean {
   for (const [id, reason] of job.toCancel) {
-    job.toCancel.delete(id);
     if (job.graph.get(id)?.state === 'pending') cancel(world, job, id, reason);
+    job.toCancel.delete(id); // last: if the move fails, it is made again
     if (monotonic() > deadline) return job.toCancel.size === 0;
   }
   return true;

@@ -102,7 +102,9 @@ function readOn(world: World, job: Job, deadline: number): boolean {
   if (reading === undefined) return true;
   job.reading = undefined; // if it fails, it is over
   orAgain(job, reading.state, () => {
-    reading.showArrived(deadline, (id, drop) => relocate(world, job, id, undefined, drop));
+    reading.showArrived(deadline, (id, drop) => {
+      relocate(world, job, id, undefined, job.graph.get(id) === undefined ? drop : undefined);
+    });
     const isRead =
       reading.readOn(deadline, (name, believed) => lookAtRead(world, job, reading, name, believed)) &&
       reading.isWhole();
@@ -145,8 +147,8 @@ function lookAtRead(
   const { state, wasTouched } = reading;
   const id = taskIdOf(name);
   if (id !== undefined && (wasTouched || believed !== state)) {
-    const isFile = state === 'pending' && nameProblem(id) === undefined;
-    if (!isFile || !reading.handsOver(id, world.owners)) lookAtName(world, job, state, name);
+    const isNewFile = state === 'pending' && believed === undefined && nameProblem(id) === undefined;
+    if (!isNewFile || !reading.handsOver(id, world.owners)) lookAtName(world, job, state, name);
   }
   if (state === 'pending' && name.startsWith('.bundle-')) takeBundle(world, job, name);
 }

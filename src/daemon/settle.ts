@@ -55,7 +55,7 @@ export function settle(world: World, attempt: Attempt, end: End): void {
       if (!takeChildren(world, attempt, closed, 'last')) return;
     if (!hasTakenAll(attempt)) return void (attempt.nextLook = monotonic() + SETTLE_AGAIN_MS);
     const result = resultOf(attempt, end, world.host);
-    if (isCancelled(attempt, result.to) && !hasEndedFamily(world, attempt)) return lookSoon(attempt);
+    if (isCancelled(attempt, result.to) && !hasEndedFamily(world, attempt)) return lookSoon(world, attempt);
     writeResult(attempt.run.layout, result);
     conclude(world, attempt, result);
   } catch (error) {
@@ -74,6 +74,8 @@ export function settle(world: World, attempt: Attempt, end: End): void {
 /** The result is there: do the move that it names. */
 export function finishMove(world: World, attempt: Attempt): void {
   const result = readResult(attempt.run.layout);
+  if (result !== undefined && isCancelled(attempt, result.to) && !hasEndedFamily(world, attempt))
+    return lookSoon(world, attempt); // a power cut may keep the result and take the moves of the family
   if (result !== undefined) conclude(world, attempt, result);
 }
 
@@ -110,11 +112,12 @@ function conclude(world: World, attempt: Attempt, result: AttemptResult): void {
 function isCancelled({ job, id }: Attempt, to: Destination): boolean {
   if (to === 'cancelled') return true;
   const [member] = job.loaded ? job.graph.descendants(id) : [id];
-  return member !== undefined && isThere(job.layout.task('cancelled', id));
+  if (member === undefined || isThere(job.layout.task('running', id))) return false;
+  return isThere(job.layout.task('cancelled', id));
 }
 
-function lookSoon(attempt: Attempt): void {
-  attempt.nextLook = monotonic() + ENDING_INTERVAL_MS;
+function lookSoon(world: World, attempt: Attempt): void {
+  attempt.nextLook = monotonic() + (world.holding === undefined ? ENDING_INTERVAL_MS : SETTLE_AGAIN_MS);
 }
 
 function thinAfterSync(world: World, attempt: Attempt, result: AttemptResult): void {
@@ -147,7 +150,7 @@ export function giveBack(world: World, attempt: Attempt): void {
   const { job, id } = attempt;
   const wasCancelled = attempt.ending?.reason === 'cancelled' && isThere(job.layout.task('running', id));
   if (isCancelled(attempt, wasCancelled ? 'cancelled' : 'pending') && !hasEndedFamily(world, attempt))
-    return lookSoon(attempt);
+    return lookSoon(world, attempt);
   if (attempt.handedAt !== undefined && !isThere(attempt.run.layout.script))
     addStray(world, job.name, attempt.run.layout.root, attempt.holdings);
   moveTo(world, attempt, wasCancelled ? 'cancelled' : 'pending');

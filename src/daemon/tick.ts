@@ -156,6 +156,7 @@ function lookAtSettings(world: World, job: Job): void {
   if (job.trouble !== undefined) return;
   if (world.wake.watchJob(job)) {
     job.settingsDue = true; // what changed before the watch stood is found by another look
+    job.stir();
     world.wake.now();
   }
   noticeChanges(job);

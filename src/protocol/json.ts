@@ -47,8 +47,8 @@ function keysWritten(text: string): number {
 
 const [COLON, QUOTE, BACKSLASH] = [0x3a, 0x22, 0x5c];
 
-/** Of all objects in it, with a stack of its own. */
-function keysIn(value: unknown): number {
+/** How many keys all objects in it have; with a stack of its own. */
+export function keysIn(value: unknown): number {
   let keys = 0;
   const open = [value];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {

@@ -1,5 +1,6 @@
 // The task file: a JSON value in, a `TaskSpec` or the problems with it out. It never throws, whatever the value, and a
 // small task costs some microseconds. What is written stays as it is on disk: the spec is never written back.
+import { keysIn } from './json.ts';
 import { isName, nameProblem } from './names.ts';
 import { unknownKey, type Vocabulary } from './suggest.ts';
 import { resourceNameProblems, type Resources, resourcesOf } from './resources.ts';
@@ -25,6 +26,7 @@ export { TASK_KEYS_LATER } from './task-words.ts';
 export type { Problem, Raw } from './validation.ts';
 
 export const MAX_DEPENDENCIES = 10_000;
+const MAX_OWN_KEYS = 10_000;
 /** Of one task in a bundle or a workflow, serialised. */
 export const MAX_TASK_BYTES = 1_000_000;
 /** Of a bundle, or of all tasks of a workflow. */
@@ -163,7 +165,7 @@ function noTask(value: unknown): string {
 /** What is said before the schema is asked: which keys it does not know, and which lists are too long to look through. */
 function keyProblems(value: Raw): { problems: Problem[]; tooLong: boolean } {
   const problems: Problem[] = [];
-  let unknown = 0;
+  let [unknown, own] = [0, 0];
   for (const key in value) {
     if (known.has(key)) {
       const message = lengthProblem(key, value[key]);
@@ -172,10 +174,13 @@ function keyProblems(value: Raw): { problems: Problem[]; tooLong: boolean } {
       if (weigh(value[key], MAX_BUNDLE_BYTES) === Number.POSITIVE_INFINITY) {
         problems.push({ path: [key], message: `is nested deeper than ${MAX_DEPTH} levels` });
       }
+      own += keysIn(value[key]);
     } else if (++unknown <= MAX_UNKNOWN) {
       problems.push({ path: [key], message: unknownKey(key, value[key], vocabulary) });
     }
   }
+  if (own > MAX_OWN_KEYS)
+    problems.push({ path: [], message: `its x- keys hold ${own} others, at most ${MAX_OWN_KEYS}` });
   if (unknown > MAX_UNKNOWN) {
     problems.push({ path: [], message: `${unknown} keys are unknown; the first ${MAX_UNKNOWN} of them are named` });
   }

@@ -107,7 +107,7 @@ function parseDrop(bytes: Buffer, stamp: string, stat: Stats): Drop {
 /** Deeper texts take JSON.parse long, and whoever walks their values runs out of stack. */
 const MAX_DEPTH = 1_000;
 /** Of an object with 60,000 keys, JSON.parse alone makes a tenth of a second. */
-const MAX_KEYS = 20_000;
+const MAX_KEYS = 25_000;
 /** Cannot be so deep, or have so many keys, that it matters. */
 const SMALL_BYTES = 4_096;
 

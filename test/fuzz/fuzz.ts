@@ -308,7 +308,7 @@ function readsAsJob(text: string): boolean {
 const DEEPEST = 1_000;
 
 /** As many keys as any of them may have. */
-const MOST_KEYS = 20_000;
+const MOST_KEYS = 25_000;
 
 const isNest = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
