@@ -290,6 +290,7 @@ export class CrashRun {
 
   /** The command line, once more if it was made to crash before it was done. What it has acknowledged, it has. */
   async command(words: string[], { isDone, rival }: CommandOptions = {}): Promise<void> {
+    let mayBeDone = false;
     for (;;) {
       const [verb = '', ...args] = words;
       const mayCrash = this.plan.scenario.rival !== true || rival !== undefined;
@@ -311,7 +312,10 @@ export class CrashRun {
           continue;
         }
       }
-      if (said.status === null && this.plan.mode === 'all') continue; // ended with all else
+      if (said.status === null && this.plan.mode === 'all') {
+        mayBeDone = true; // it ended with all else, and whose crash that was is noted later
+        continue;
+      }
       if (said.status === 0) return this.did({ op: 'acknowledged', path: words.join(' ') });
       const text = `${said.out}${said.err}`;
       if (rival !== undefined && this.crashes > 0 && /not finished|has just made/.test(text)) {
@@ -322,7 +326,8 @@ export class CrashRun {
         continue;
       }
       // Done by the one that crashed: so it is there, and is judged like all else.
-      if (this.crashes === 0 || !/not finished|there already|nothing to/i.test(text))
+      mayBeDone ||= this.crashes > 0;
+      if (!mayBeDone || !/not finished|there already|nothing to/i.test(text))
         this.violations.push(`${words.join(' ')}: ${said.status} ${text}`);
       return;
     }
