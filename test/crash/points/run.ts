@@ -314,6 +314,7 @@ export class CrashRun {
       }
       if (said.status === null && this.plan.mode === 'all') {
         mayBeDone = true; // it ended with all else, and whose crash that was is noted later
+        if (isDone?.()) return;
         continue;
       }
       if (said.status === 0) return this.did({ op: 'acknowledged', path: words.join(' ') });
