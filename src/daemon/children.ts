@@ -44,7 +44,12 @@ export function takeChildren(world: World, attempt: Attempt, folder: string, whe
   if (attempt.drops?.folder !== folder) attempt.drops = { folder, names: namesIn(folder).sort().values() };
   const deadline = monotonic() + SLICE_MS;
   for (let next = attempt.drops.names.next(); next.done !== true; next = attempt.drops.names.next()) {
-    takeName(world, attempt, next.value, folder, when);
+    try {
+      takeName(world, attempt, next.value, folder, when);
+    } catch (error) {
+      delete attempt.drops; // trouble with the disk: all of it is read again
+      throw error;
+    }
     if (monotonic() > deadline) {
       world.looks.add(attempt);
       return false;

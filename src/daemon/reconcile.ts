@@ -24,9 +24,17 @@ export function reconcile(world: World, job: Job, deadline: number): boolean {
   if (!cancelWaiting(world, job, deadline)) return false;
   for (;;) {
     const revived = job.graph.takeRevived(BATCH);
-    for (const id of revived) bringBack(world, job, id);
+    each(
+      revived,
+      (id) => bringBack(world, job, id),
+      (id) => job.graph.judgeAgain(id),
+    );
     const doomed = job.graph.takeDoomed(BATCH);
-    for (const [id, cause, to] of doomed) takeAway(world, job, id, cause, to);
+    each(
+      doomed,
+      ([id, cause, to]) => takeAway(world, job, id, cause, to),
+      ([id]) => job.graph.judgeAgain(id),
+    );
     if (revived.length + doomed.length === 0) return true;
     if (monotonic() > deadline) return false;
   }
@@ -34,9 +42,23 @@ export function reconcile(world: World, job: Job, deadline: number): boolean {
 
 const BATCH = 100;
 
+/** Does each. If one fails (a disk that is full), it and those behind it are asked for again. */
+function each<T>(items: readonly T[], action: (item: T) => void, again: (item: T) => void): void {
+  let done = 0;
+  try {
+    for (; done < items.length; done++) action(items[done] as T);
+  } finally {
+    for (const item of items.slice(done)) again(item);
+  }
+}
+
 function breakCycles(world: World, job: Job, deadline: number): boolean {
   while (job.graph.mayHaveCycles) {
-    for (const cycle of job.graph.takeCycles(STEPS)) breakCycle(world, job, cycle);
+    each(
+      job.graph.takeCycles(STEPS),
+      (cycle) => breakCycle(world, job, cycle),
+      ([id]) => lookAgain(job, id as string),
+    );
     if (monotonic() > deadline) return !job.graph.mayHaveCycles;
   }
   return true;
@@ -51,7 +73,11 @@ function breakCycle(world: World, job: Job, cycle: readonly string[]): void {
   const reason = `${path}: it would wait for itself: ${spellCycle(cycle)}.\nRemove one of these dependencies.`;
   rejectDrop(world, job, id, reason);
   if (job.graph.get(id)?.state !== 'pending') return;
-  job.graph.forget(id); // it has gone meanwhile: a look finds where
+  lookAgain(job, id); // it has gone meanwhile
+}
+
+function lookAgain(job: Job, id: string): void {
+  job.graph.forget(id);
   job.hint('pending', `${id}.json`);
 }
 

@@ -338,7 +338,7 @@ export class JobGraph {
 
   private judgeOne(id: string): void {
     const node = this.nodes.get(id);
-    if (node?.state !== 'pending') return;
+    if (node?.state !== 'pending') return void (node?.cause && !this.liesIn(node.cause) && this.revived.add(id));
     if (this.postponed !== undefined && (node.dependencies.length > 0 || this.stops)) {
       this.postponed.push(id);
       return;

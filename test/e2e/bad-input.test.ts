@@ -304,6 +304,27 @@ describe('a disk', () => {
     });
   });
 
+  it('that is full when children are to be taken in: they are, all of them, once there is room', {
+    skip: canMount ? false : 'only root can make a small disk',
+  }, async () => {
+    await onSmallDisk('poll_interval: 200ms\nmin_free: {bytes: 0, inodes: 0}\n', async (place) => {
+      await place.start();
+      const ids = Array.from({ length: 9 }, (_, n) => `c${n}`);
+      const drops = ids.map((id) => `echo '{"command":"true"}' >.${id}`).join('; ');
+      const fill = `dd if=/dev/zero of='${place.at('ballast')}' bs=4k status=none || :`;
+      const shell = `cd "$SPOOLD_PENDING"; ${drops}; ${fill}; for c in ${ids.join(' ')}; do mv .$c $c.json; done`;
+      const job = place.job('a').make({ max_parallel: 1 }).drop('p', { shell });
+      await waitUntil(
+        'it cannot be settled',
+        () => /ENOSPC/.test(place.log),
+        () => place.log,
+      );
+      spawnSync('rm', [place.at('ballast')]);
+      for (const id of ids) await job.comesTo('succeeded', id);
+      await waitUntil('its parent has ended', () => job.isIn('succeeded', 'p') || job.isIn('failed', 'p'));
+    });
+  });
+
   it('that is read-only: the daemon does not start, and says why', {
     skip: canMount ? false : 'only root can make a small disk',
   }, async () => {
