@@ -72,7 +72,8 @@ export class FolderReading {
   showArrived(deadline: number, show: (id: string, drop: Drop | undefined) => void): void {
     this.closingIfItFails(() => {
       for (let next = this.ahead?.arrived(); next !== undefined; next = this.ahead?.arrived()) {
-        show(next.id, this.overtaken.has(next.id) ? undefined : next.drop);
+        const isOld = this.overtaken.has(next.id) || this.job.graph.get(next.id) !== undefined;
+        show(next.id, isOld ? undefined : next.drop);
         if (monotonic() > deadline) return;
       }
     });

@@ -102,9 +102,7 @@ function readOn(world: World, job: Job, deadline: number): boolean {
   if (reading === undefined) return true;
   job.reading = undefined; // if it fails, it is over
   orAgain(job, reading.state, () => {
-    reading.showArrived(deadline, (id, drop) => {
-      relocate(world, job, id, undefined, job.graph.get(id) === undefined ? drop : undefined);
-    });
+    reading.showArrived(deadline, (id, drop) => relocate(world, job, id, undefined, drop));
     const isRead =
       reading.readOn(deadline, (name, believed) => lookAtRead(world, job, reading, name, believed)) &&
       reading.isWhole();

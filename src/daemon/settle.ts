@@ -1,6 +1,6 @@
 // The end of an attempt, in this order: drop folder closed and emptied (and its children synced), its family ended if it is
-// cancelled, result.json, the task moved to the folder that the result names, the claim unlinked. A crash after any of them is finished by the next look: without a result the
-// attempt is judged again from its facts, with one the move is made again.
+// cancelled, result.json, the task moved to the folder that the result names, the claim unlinked. A crash after any of them
+// is finished by the next look: without a result the attempt is judged again from its facts, with one the move is made again.
 import { errnoOf } from '../errors.ts';
 import { createFolder, isFolder, isThere, moveByLink } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
@@ -74,9 +74,10 @@ export function settle(world: World, attempt: Attempt, end: End): void {
 /** The result is there: do the move that it names. */
 export function finishMove(world: World, attempt: Attempt): void {
   const result = readResult(attempt.run.layout);
-  if (result !== undefined && isCancelled(attempt, result.to) && !hasEndedFamily(world, attempt))
-    return lookSoon(world, attempt); // a power cut may keep the result and take the moves of the family
-  if (result !== undefined) conclude(world, attempt, result);
+  if (result === undefined) return;
+  // A power cut may have kept the result and taken the moves of the family.
+  if (isCancelled(attempt, result.to) && !hasEndedFamily(world, attempt)) return lookSoon(world, attempt);
+  conclude(world, attempt, result);
 }
 
 function conclude(world: World, attempt: Attempt, result: AttemptResult): void {

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { randomBy } from '../../src/client/prove-work.ts';
 import { ownIdentity, readProcess } from '../../src/host/identity.ts';
-import { parseJson } from '../../src/protocol/json.ts';
+import { keysIn, parseJson } from '../../src/protocol/json.ts';
 import { parseJob } from '../../src/protocol/job.ts';
 import { parseTask } from '../../src/protocol/task.ts';
 import { Place, readText } from '../helpers/place.ts';
@@ -298,7 +298,7 @@ function readsAsJob(text: string): boolean {
   if (text.includes('\uFFFD') || text.length > 1_000_000) return false; // it was no UTF-8, or has more than a task may
   try {
     const value: unknown = parseJson(text);
-    return levelsOf(value) <= DEEPEST && keysOf(value) <= MOST_KEYS && parseJob(value).ok;
+    return levelsOf(value) <= DEEPEST && keysIn(value) <= MOST_KEYS && parseJob(value).ok;
   } catch {
     return false;
   }
@@ -317,15 +317,4 @@ function levelsOf(value: unknown): number {
   for (let nests = [value].filter(isNest); nests.length > 0; levels++)
     nests = nests.flatMap((nest) => Object.values(nest)).filter(isNest);
   return levels;
-}
-
-function keysOf(value: unknown): number {
-  let keys = 0;
-  for (
-    let nests = [value].filter(isNest);
-    nests.length > 0;
-    nests = nests.flatMap((nest) => Object.values(nest)).filter(isNest)
-  )
-    for (const nest of nests) if (!Array.isArray(nest)) keys += Object.keys(nest).length;
-  return keys;
 }
