@@ -180,10 +180,7 @@ function keyProblems(value: Raw): { problems: Problem[]; tooLong: boolean } {
     }
   }
   if (own > MAX_OWN_KEYS)
-    problems.push({
-      path: [],
-      message: `its x- keys hold ${own} others, at most ${MAX_OWN_KEYS}: use a file`,
-    });
+    problems.push({ path: [], message: `its x- keys hold ${own} others, at most ${MAX_OWN_KEYS}: use a file` });
   if (unknown > MAX_UNKNOWN)
     problems.push({ path: [], message: `${unknown} keys are unknown; the first ${MAX_UNKNOWN} of them are named` });
   return { problems, tooLong: false };
