@@ -249,7 +249,7 @@ function isCutOff(world: World, attempt: Attempt): boolean {
   if (boot !== undefined && boot !== world.identity.boot) return true;
   if (boot === undefined && attempt.handedAt === undefined && world.lock.afterReboot)
     return specOf(attempt)?.onLost !== 'fail';
-  return isThere(layout.output) && readPidFile(layout).runner === undefined;
+  return isThere(layout.output) && !isVoid(layout) && readPidFile(layout).runner === undefined;
 }
 
 /** From line 1 on, its timeout can be told: uptime less the runner's start time. */

@@ -22,7 +22,7 @@ import type { World } from './world.ts';
 
 const FRESH_MS = 2_000;
 /** By so much for each name in it a watched folder is left alone after a reading, in ms: our own moves change it all the time. */
-const PAUSE_A_NAME_MS = 0.04;
+const PAUSE_A_NAME_MS = 0.1;
 
 /** Marks the folders of a job whose mtime moved since they were read. */
 export function noticeChanges(job: Job): void {
@@ -41,14 +41,16 @@ export function noticeChanges(job: Job): void {
 const REJECTED_AT_ONCE = 2_000;
 
 /**
- * True if a job that is at rest lies there as it did when it was looked at last: stats only, for there may be thousands.
- * `all`: its folders of what has ended too, of which watches tell.
+ * True if a job that is at rest lies there as it did when it was looked at last: two stats, for there may be thousands.
+ * `all`: its folders of what has ended too, and which folders it has; of these watches tell.
  */
 export function isUntouched(job: Job, all: boolean): boolean {
   if (job.rejected.size > 0 || job.unfinished.size > 0 || job.parallel !== undefined) return false;
-  if (hasChanged(job, 'root') || hasChanged(job, 'pending', false)) return false;
+  if (hasChanged(job, 'pending', false)) return false;
   if (all && WATCHED.some((state) => hasChanged(job, state, false))) return false;
-  return job.settingsStamp === undefined || fileStamp(job.layout.settings) === job.settingsStamp;
+  const hasSettings = job.settingsStamp !== undefined;
+  if ((all || !hasSettings) && hasChanged(job, 'root')) return false;
+  return !hasSettings || fileStamp(job.layout.settings) === job.settingsStamp;
 }
 
 /** Whether a folder's mtime moved since it was last asked for, or so shortly before that it may have moved unseen. */

@@ -14,7 +14,7 @@ export interface AttemptFacts {
   isEnding: boolean;
   /** Line 1 of `pid` is complete, or was when last seen: the runner has begun. */
   hasBegun: boolean;
-  /** What it did is not on the disk: handed over on another boot, or its log was made and line 1 of `pid` is not whole. Before a power cut it may have had a `run`. */
+  /** What it did is not on the disk: handed over on another boot, or a log of its own was made and line 1 of `pid` is not whole. Before a power cut it may have had a `run`. */
   isCutOff: boolean;
   /** Line 2 of `pid` is complete. */
   hasLastWord: boolean;
@@ -50,12 +50,13 @@ export type Verdict =
 /** One attempt's facts → what to do. */
 export function look(facts: AttemptFacts): Verdict {
   if (facts.hasResult) return 'finish';
-  if (facts.isVoid || (!facts.hasScript && !facts.hasBegun && !facts.isCutOff)) return 'give back';
+  const isCutOff = !facts.hasBegun && facts.isCutOff;
+  // What is lost is voided too, before it is settled: a daemon that comes in between must not take it for one that never ran.
+  if ((facts.isVoid || (!facts.hasScript && !facts.hasBegun)) && !isCutOff) return 'give back';
   const silent = facts.hasBegun && !facts.runnerLives && !facts.hasLastWord;
   if (facts.isEnding)
     return isOver(facts) ? 'settle as ended' : facts.hasBegun || facts.isCutOff ? 'go on ending' : 'void';
   if (facts.hasLastWord) return 'settle by last word';
-  const isCutOff = !facts.hasBegun && facts.isCutOff;
   if (!facts.hasBegun && !isCutOff) return facts.isOverdue || !facts.taskIsThere ? 'void' : 'wait';
   if ((silent || isCutOff) && facts.processesLeft() === 0) return 'lost';
   return facts.taskIsThere ? 'watch' : 'begin ending';

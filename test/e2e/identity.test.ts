@@ -2,7 +2,18 @@
 // and upgrades. What a living stranger is taken for, it would be signalled for.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -174,6 +185,24 @@ describe('after a reboot', () => {
       } finally {
         stranger.end();
       }
+    }));
+
+  test('an attempt of which the disk tells nothing is lost, though the daemon that found so died, or had many children to take in', () =>
+    inPlace(async (place) => {
+      await place.start();
+      await place.kill9();
+      rename(place, { boot: 'the-boot-before' });
+      const job = place.job('a');
+      for (const id of ['voided', 'parent']) {
+        leaveAttempt(job, id, () => '', 'the-boot-before');
+        for (const name of ['pid', 'output.log']) rmSync(join(job.runDir(id), name));
+      }
+      linkSync(join(job.runDir('voided'), 'run'), join(job.runDir('voided'), 'output.log'));
+      const children = [{ id: 'child', command: ['true'] }];
+      writeFileSync(join(job.runDir('parent'), 'pending', 'many.json'), JSON.stringify(children));
+      await place.start();
+      for (const id of ['voided', 'parent', 'child']) await job.comesTo('succeeded', id);
+      for (const id of ['voided', 'parent']) assert.deepEqual(reasonsOf(job, id), ['lost', 'exit']);
     }));
 });
 

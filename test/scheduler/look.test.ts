@@ -6,9 +6,9 @@ interface Facts extends Omit<AttemptFacts, 'processesLeft'> {
   hasProcesses: boolean;
 }
 
-/** It can never run, or it began and nothing of it is left, or another boot began it. */
+/** It began and nothing of it is left, or another boot began it. */
 const isOver = (it: Facts): boolean =>
-  it.isVoid || (!it.hasProcesses && (it.hasBegun ? it.hasLastWord || !it.runnerLives : it.isCutOff));
+  !it.hasProcesses && (it.hasBegun ? it.hasLastWord || !it.runnerLives : it.isCutOff);
 const isAlive = (it: Facts): boolean =>
   it.hasBegun ? it.runnerLives || it.hasProcesses : it.isCutOff && it.hasProcesses;
 
@@ -16,8 +16,8 @@ const isAlive = (it: Facts): boolean =>
 const TABLE: [row: string, holds: (it: Facts) => boolean, then: Verdict][] = [
   ['has a result.json', (it) => it.hasResult, 'finish'],
   [
-    'is void, or was never handed over',
-    (it) => it.isVoid || (!it.hasScript && !it.hasBegun && !it.isCutOff),
+    'is void, or was never handed over, and no power cut has taken what it did',
+    (it) => (it.isVoid || (!it.hasScript && !it.hasBegun)) && (it.hasBegun || !it.isCutOff),
     'give back',
   ],
   [

@@ -102,11 +102,16 @@ async function orphan(run: CrashRun, id: string, task: Task): Promise<void> {
 
 /** Has the running task drop one, or an array of them, and say so. */
 function dropping(run: CrashRun, ...ids: [string, ...string[]]): string {
-  const tasks = ids.map((id) => ({ id, ...telling(run) }));
-  const [name, value] = tasks.length === 1 ? [ids[0], telling(run)] : ['many', tasks];
+  return droppingThese(run, ...ids.map((id) => ({ id, ...telling(run) })));
+}
+
+function droppingThese(run: CrashRun, ...tasks: (Task & { id: string })[]): string {
+  const [only] = tasks;
+  const [name, value] =
+    only !== undefined && tasks.length === 1 ? [only.id, { ...only, id: undefined }] : ['many', tasks];
   const text = JSON.stringify(value).replaceAll("'", "'\\''");
   const [draft, file] = [`"$SPOOLD_PENDING/.${name}"`, `"$SPOOLD_PENDING/${name}.json"`];
-  const told = ids.map((id) => `dropped ${id} $SPOOLD_ATTEMPT\\n`).join('');
+  const told = tasks.map(({ id }) => `dropped ${id} $SPOOLD_ATTEMPT\\n`).join('');
   return `printf '%s' '${text}' >${draft} && mv ${draft} ${file} && printf "${told}" >>'${run.account}'`;
 }
 
@@ -184,6 +189,27 @@ export const SCENARIOS: readonly Scenario[] = [
       await moveUntil(run, 'p', 'running', 'cancelled', () => job.isIn('cancelled', 'p'));
     },
     ends: { 'j/p': ['cancelled', 1], 'j/c1': ['cancelled', 0], 'j/c2': ['cancelled', 0] },
+  },
+  {
+    name: 'cancel of a family in a family',
+    power: true,
+    children: ['c', 'g1', 'g2'],
+    before(run) {
+      const child = telling(run, `${dropping(run, 'g1', 'g2')}; ${waiting(run, 'nothing')}`);
+      const body = `${droppingThese(run, { id: 'c', ...child })}; ${waiting(run, 'nothing')}`;
+      run.place.job(JOB).make({ max_parallel: 2 }).drop('p', telling(run, body));
+    },
+    async act(run) {
+      const job = run.place.job(JOB);
+      await run.until('what its child has dropped waits', () => job.isIn('pending', 'g1') && job.isIn('pending', 'g2'));
+      await moveUntil(run, 'p', 'running', 'cancelled', () => job.isIn('cancelled', 'p'));
+    },
+    ends: {
+      'j/p': ['cancelled', 1],
+      'j/c': ['cancelled', 1],
+      'j/g1': ['cancelled', 0],
+      'j/g2': ['cancelled', 0],
+    },
   },
   {
     name: 'children',
