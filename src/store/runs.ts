@@ -33,14 +33,22 @@ export interface Run {
   layout: RunLayout;
 }
 
-/** Makes the run directory of the next attempt, with its drop folder. `from` is a number that may be free. */
+/** Makes the run directory of the next attempt, with its drop folder, and runs/ too if it is gone. `from` is a number that may be free. */
 export function createRun(job: JobLayout, id: string, from: number): Run {
   for (let attempt = Math.max(1, from); ; attempt++) {
     const layout = job.run(id, attempt);
-    if (!createFolder(layout.root)) continue;
+    if (!createIn(job.runs, layout.root)) continue;
     createFolder(layout.pending);
     return { attempt, layout };
   }
+}
+
+/** Makes a folder, and the one that it lies in where a hand has removed it. False if the name is taken. */
+function createIn(parent: string, path: string): boolean {
+  const isNew = unless('ENOENT', () => createFolder(path));
+  if (isNew !== undefined) return isNew;
+  createFolder(parent);
+  return createFolder(path);
 }
 
 /** Removes a run directory that was never handed over. */

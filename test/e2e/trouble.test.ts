@@ -42,6 +42,14 @@ describe('trouble', { concurrency: true }, () => {
     rmSync(place.at('jobs', 'odd'), { recursive: true });
   });
 
+  it('runs/ that a hand has removed, with all that has ended, is made again by the next start', async () => {
+    const job = place.job('cleared').drop('x', { shell: 'echo x' });
+    await job.comesTo('succeeded', 'x');
+    rmSync(job.path('runs'), { recursive: true });
+    await job.drop('y', { shell: 'echo y' }).comesTo('succeeded', 'y');
+    assert.equal(job.output('y'), 'y\n');
+  });
+
   it('what an attempt left and cannot be cleared away holds up nothing that waits for a sync', async () => {
     const job = place.job('uncleared');
     job.drop('odd', { shell: 'mkdir "$SPOOLD_RUN_DIR/stdin"' });
