@@ -126,7 +126,8 @@ function gather(job: JobLayout, id: string, run: Run, { living }: Ward): Attempt
     isEnding: readEnding(run.layout) !== undefined,
     hasBegun: runner !== undefined,
     isCutOff:
-      (boot !== undefined && boot !== ownIdentity().boot) || (isThere(run.layout.output) && runner === undefined),
+      (boot !== undefined && boot !== ownIdentity().boot) ||
+      (isThere(run.layout.output) && !isVoid(run.layout) && runner === undefined),
     hasLastWord: lastWord !== undefined,
     runnerLives: known !== undefined && lastWord === undefined && livenessOf(known) !== 'dead',
     processesLeft: () => (known !== undefined && !isOfThisBoot(known) ? 0 : living.has(run.layout.root) ? 1 : 0),

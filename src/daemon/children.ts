@@ -107,7 +107,7 @@ function takeChild(world: World, attempt: Attempt, id: string, path: string, whe
       return takeArray(world, attempt, id, path, when);
     case 'json': {
       const problem =
-        limitProblem(world, attempt, path) ?? adopt(world, attempt, id, drop.value as Raw, path, drop.text);
+        limitProblem(world, attempt, id, path) ?? adopt(world, attempt, id, drop.value as Raw, path, drop.text);
       if (problem === undefined) setSourceAside(world, attempt, path, id);
       return problem;
     }
@@ -276,10 +276,11 @@ function count(attempt: Attempt, ids: readonly string[]): void {
   noteQueued(attempt.run.layout, ids);
 }
 
-/** What keeps a task that queues itself from filling the disk. */
-function limitProblem(world: World, attempt: Attempt, path: string): string | undefined {
+/** What keeps a task that queues itself from filling the disk. One that is there may have been counted by the daemon before us. */
+function limitProblem(world: World, attempt: Attempt, id: string, path: string): string | undefined {
   const tooDeep = depthProblem(world, attempt, path);
   if (tooDeep !== undefined || attempt.children < world.config.maxChildren) return tooDeep;
+  if (foldersHolding(attempt.job.layout, id).length > 0) return undefined;
   return tooMany(attempt, path, world.config.maxChildren);
 }
 

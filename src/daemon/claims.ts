@@ -31,7 +31,7 @@ import { foldersHolding } from '../store/tasks.ts';
 import { goOnTaking, takeChildren } from './children.ts';
 import { addStray, beginEnding, ENDING_INTERVAL_MS, goOnEnding, processesOf } from './endings.ts';
 import { relocate } from './intake.ts';
-import { factsFrom, factsOf } from './judge.ts';
+import { factsOfLive } from './judge.ts';
 import type { Attempt, Job } from './job.ts';
 import { finishMove, giveBack, settle, specOf } from './settle.ts';
 import type { World } from './world.ts';
@@ -79,7 +79,7 @@ function adoptClaim(world: World, job: Job, id: string): void {
   if (ending !== undefined) attempt.ending = ending;
   if (world.lock.afterReboot && readResult(run.layout) === undefined) undoHalfMove(job, id);
   job.begin(attempt);
-  if (job.graph.get(id) === undefined) job.put(factsFrom(job, 'running', id) ?? factsOf(id, {}, 0), 'running');
+  if (job.graph.get(id) === undefined) job.put(factsOfLive(job, id), 'running');
 }
 
 /** A power cut may keep the second name that its last move gave, and take the result by which it was moved. */

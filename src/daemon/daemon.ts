@@ -152,12 +152,20 @@ async function turn(world: World, lost: () => string | undefined): Promise<Stopp
     if (isBeat || holding !== world.holding) {
       beat = monotonic();
       holding = world.holding;
-      publish(world, { after_reboot: undefined });
+      publish(world, isPastJudged(world) ? { after_reboot: undefined } : {});
     }
   }
 }
 
 const HEARTBEAT_MS = 5_000;
+
+/** What the daemon before us left is settled: whether a power cut may have taken a part of it matters no more. */
+function isPastJudged(world: World): boolean {
+  if (world.newNames.length > 0) return false;
+  for (const job of world.jobs.values()) if (!job.loaded || job.trouble !== undefined) return false;
+  for (const attempt of world.attempts) if (attempt.handedAt === undefined) return false;
+  return true;
+}
 
 function statusOf(world: World): Partial<DaemonRecord> {
   return {

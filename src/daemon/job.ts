@@ -124,7 +124,12 @@ export class Job implements Candidate {
   /** pending/ was touched: tasks edited in place are to be read again. */
   touched = false;
   settings: JobSettings = NO_JOB_SETTINGS;
-  settingsStamp: string | undefined;
+  /** Of the job.json that was read; undefined: there is none. */
+  settingsStamp: string | undefined = 'not looked at';
+  /** They have been read, or there were none. */
+  hasSettings = false;
+  /** Monotonic milliseconds since when job.json is not there. */
+  settingsGoneAt: number | undefined;
   /** Why job.json does not read; the job starts nothing until it does. */
   damage: string | undefined;
   /** What is wrong with its folders: until it is mended, nothing in it is touched. */

@@ -9,6 +9,7 @@ import { readClaims } from './claims.ts';
 import { addStray } from './endings.ts';
 import { Job } from './job.ts';
 import { folderProblem, makeFolders } from './job-folders.ts';
+import { readSettings } from './job-settings.ts';
 import type { World } from './world.ts';
 
 /**
@@ -81,6 +82,7 @@ function addJob(world: World, name: string): void {
   world.lowerNames.set(name.toLowerCase(), name);
   makeFolders(layout);
   sweepUnfinished(layout.folder('pending'), wallClock(), ABANDONED_AFTER_S);
+  readSettings(world, job); // first: what was started under the job's defaults is judged by them
   readClaims(world, job);
   job.stir();
 }

@@ -9,7 +9,7 @@ import { type Resources, unmeetable } from '../protocol/resources.ts';
 import type { TaskFacts } from '../scheduler/graph.ts';
 import { type Request, requestOf } from '../scheduler/resources.ts';
 import { readResult, runsOf } from '../store/runs.ts';
-import { type Drop, readDrop } from '../store/tasks.ts';
+import { type Drop, foldersHolding, readDrop } from '../store/tasks.ts';
 import type { Job } from './job.ts';
 
 /** What is in pending/<id>.json as facts for the graph, or why it is rejected. `isTask`: it reads, for all that. */
@@ -133,6 +133,12 @@ export function factsFrom(
   if (drop.kind !== 'json') return undefined;
   const parsed = specFrom(job, id, drop.value);
   return 'spec' in parsed ? factsOf(id, parsed.spec, drop.queuedAt) : undefined;
+}
+
+/** The facts of a task whose claim stands, wherever its file has been moved to: they name its family. */
+export function factsOfLive(job: Job, id: string): TaskFacts {
+  const [state = 'running'] = foldersHolding(job.layout, id);
+  return factsFrom(job, state, id) ?? factsOf(id, {}, 0);
 }
 
 function caseTwin(job: Job, id: string): string | undefined {

@@ -51,7 +51,7 @@ export function settle(world: World, attempt: Attempt, end: End): void {
   try {
     const { closed } = attempt.run.layout;
     const mayTake = attempt.drops?.folder === closed || hasTakenAll(attempt);
-    if (mayTake && !attempt.told?.isClosed && closeDrops(attempt.run.layout))
+    if (mayTake && !attempt.told?.isClosed && closeDrops(attempt.run.layout, end.kind === 'lost'))
       if (!takeChildren(world, attempt, closed, 'last')) return;
     if (!hasTakenAll(attempt)) return void (attempt.nextLook = monotonic() + SETTLE_AGAIN_MS);
     const result = resultOf(attempt, end, world.host);
@@ -156,6 +156,7 @@ export function giveBack(world: World, attempt: Attempt): void {
     addStray(world, job.name, attempt.run.layout.root, attempt.holdings);
   moveTo(world, attempt, wasCancelled ? 'cancelled' : 'pending');
   unclaimTask(job.layout, id);
+  world.unsynced = true; // a power cut that undid it would leave what looks like a lost attempt
   job.end(attempt);
   world.looks.delete(attempt);
   const reason = attempt.runner === undefined ? 'it never began' : 'its run directory was removed';

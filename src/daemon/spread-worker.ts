@@ -38,9 +38,14 @@ function spread(): SpreadAnswer {
     const named = problems.map((problem) => namingEntry(value as unknown[], problem));
     return { kind: 'refused', reason: describeProblems(text, path, named).join('\n') };
   }
-  if (family !== undefined && bundle.tasks.length > family.most) return { kind: 'refused', reason: family.tooMany };
+  if (family !== undefined && isTooMany(bundle.tasks, family)) return { kind: 'refused', reason: family.tooMany };
   if (taken !== undefined && path !== taken && moveIfFree(path, taken) !== 'moved') return { kind: 'missing' };
   return family === undefined ? spreadBundle(bundle.tasks) : spreadFamily(bundle.tasks, family);
+}
+
+/** What is there has been counted before: half of an array may have been spread when a daemon died. */
+function isTooMany(tasks: readonly BundledTask[], { most }: Family): boolean {
+  return tasks.length > most && tasks.filter(({ id }) => folderOf(id) === undefined).length > most;
 }
 
 /** Requests that the host can never meet; those of a bundle are judged where they lie. */

@@ -249,10 +249,13 @@ export function thinRun(run: RunLayout, { hasStdin, hasOutput }: { hasStdin: boo
 
 /**
  * Closes an attempt's drop folder, so that nothing more can be dropped: it is removed if it is empty, else renamed
- * away. True if there is something in the closed one to take in.
+ * away. `keep`: always renamed, for it tells that the attempt did not come to its end. True if there is a closed one to be
+ * taken in.
  */
-export function closeDrops(run: RunLayout): boolean {
-  const pending = unless('ENOTDIR', () => removeEmptyFolder(run.pending)); // it may have been made a file
-  if (pending === 'occupied') renameFolder(run.pending, run.closed);
+export function closeDrops(run: RunLayout, keep: boolean): boolean {
+  const isOccupied = keep
+    ? isFolder(run.pending)
+    : unless('ENOTDIR', () => removeEmptyFolder(run.pending)) === 'occupied'; // it may have been made a file
+  if (isOccupied) renameFolder(run.pending, run.closed);
   return isThere(run.closed);
 }

@@ -251,15 +251,18 @@ test('a line of a pid file that was cut short anywhere counts as absent', (t) =>
 test('a drop folder is closed once: an empty one goes, one with something in it is kept aside, and nothing can be dropped any more', (t) => {
   const layout = job(t);
   const { layout: run } = createRun(layout, 'x', 1);
-  assert.equal(closeDrops(run), false);
+  assert.equal(closeDrops(run, false), false);
   assert.equal(isThere(run.pending), false);
-  assert.equal(closeDrops(run), false);
+  assert.equal(closeDrops(run, false), false);
   const { layout: full } = createRun(layout, 'y', 1);
   writeFileSync(join(full.pending, 'child.json'), '{}');
-  assert.equal(closeDrops(full), true);
+  assert.equal(closeDrops(full, false), true);
   assert.deepEqual(readdirSync(full.closed), ['child.json']);
   assert.throws(() => writeFileSync(join(full.pending, 'late.json'), '{}'), { code: 'ENOENT' });
-  assert.equal(closeDrops(full), true, 'a crash after it: what is in it is still to be taken in');
+  const { layout: lost } = createRun(layout, 'z', 1);
+  assert.equal(closeDrops(lost, true), true, 'that it was never closed by its runner is still to be seen');
+  assert.deepEqual([isThere(lost.pending), isThere(lost.closed)], [false, true]);
+  assert.equal(closeDrops(full, false), true, 'a crash after it: what is in it is still to be taken in');
 });
 
 test('what says nothing any more is removed of a succeeded attempt, and what does is kept', (t) => {
