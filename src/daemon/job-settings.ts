@@ -28,7 +28,6 @@ export function readSettings(world: World, job: Job): void {
   else job.parallel = parallel;
   const stamp = fileStamp(job.layout.settings);
   if (!mayComeBack(job, stamp) && stamp !== job.settingsStamp) readJobFile(world, job, stamp);
-  if (!job.hasSettings) job.trouble = job.damage;
   if (job.limit !== limit) job.stir();
 }
 

@@ -197,6 +197,11 @@ export class Job implements Candidate {
     return said === 'none' ? Number.POSITIVE_INFINITY : said;
   }
 
+  /** Until its folders are in order, and its job.json has been read once, nothing in it is judged. */
+  get isLeftAlone(): boolean {
+    return this.trouble !== undefined || (this.damage !== undefined && !this.hasSettings);
+  }
+
   /** False if its folder was removed, or is another one of the same name by now; true where that cannot be told. */
   stillThere(): boolean {
     try {

@@ -67,7 +67,7 @@ function lookAtAttempts(world: World): void {
       for (const later of looks.slice(at)) world.looks.add(later); // the loop is to breathe
       return;
     }
-    if (attempt.job.trouble !== undefined || !guarded(world, attempt.job, () => lookAt(world, attempt)))
+    if (attempt.job.isLeftAlone || !guarded(world, attempt.job, () => lookAt(world, attempt)))
       attempt.nextLook = now + TROUBLE_AGAIN_MS;
   }
 }
@@ -99,7 +99,7 @@ function lookAtJob(world: World, job: Job): void {
     job.forgetEchoes();
     job.settingsDue = true;
     lookAtSettings(world, job);
-    if (job.isGone || job.trouble !== undefined) return;
+    if (job.isGone || job.isLeftAlone) return;
     readClaims(world, job);
     writeSummary(world, job);
   });
@@ -139,7 +139,7 @@ function takeEverythingIn(world: World): boolean {
   for (const job of world.active) {
     guarded(world, job, () => {
       if (job.settingsDue) lookAtSettings(world, job);
-      if (job.isGone || job.trouble !== undefined) return;
+      if (job.isGone || job.isLeftAlone) return;
       const done = takeIn(world, job, deadline);
       if (done) job.markLoaded();
       all &&= done;
