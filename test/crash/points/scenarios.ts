@@ -233,6 +233,20 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'family by defaults',
+    power: true,
+    children: ['c'],
+    before(run) {
+      const ended = `grep -q '^end c ' '${run.account}' || exit 1`; // merge fails if it begins too early
+      run.place
+        .job(JOB)
+        .make({ max_parallel: 2, defaults: telling(run, 'sleep 0.1') })
+        .drop('merge', { ...telling(run, ended), dependencies: ['p'] })
+        .drop('p', telling(run, droppingThese(run, { id: 'c' })));
+    },
+    ends: { 'j/p': ['succeeded', 1], 'j/c': ['succeeded', 1], 'j/merge': ['succeeded', 1] },
+  },
+  {
     name: 'bulk drop',
     power: true,
     before(run) {
