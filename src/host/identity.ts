@@ -112,7 +112,7 @@ function parseStat(stat: string): ProcessInfo | undefined {
 export interface ProcessEntry extends ProcessInfo {
   /** What the variable asked for was in the process's initial environment; absent if it was not there. */
   value?: string;
-  /** Where standard output goes, only for a shell or starter without the variable. */
+  /** Where standard output goes, only for a shell or starter without the variable, and for what has no environment: it may be on its way to another program. */
   stdout?: string;
 }
 
@@ -145,7 +145,7 @@ function lookAtProcess(pid: number, uid: number | undefined, prefix: string): Pr
   const environment = ifReadable(() => readFileSync(`/proc/${pid}/environ`));
   const value = environment === undefined ? undefined : valueIn(environment, prefix);
   if (value !== undefined) entry.value = value;
-  else if (STARTERS.test(entry.comm)) {
+  else if (environment?.length === 0 || STARTERS.test(entry.comm)) {
     const stdout = ifReadable(() => readlinkSync(`/proc/${pid}/fd/1`));
     if (stdout !== undefined) entry.stdout = stdout;
   }

@@ -2,7 +2,7 @@
 //
 // An attempt's processes are the command's group, whatever carries its SPOOLD_RUN_DIR, shells that write to its log and
 // are about to become the command, and what descends from any of these, whatever group or session it made for itself.
-// The runner is none of them: it stays to record the end. What clears its environment and leaves its group and its
+// The runner is none of them: it stays to record the end; what it has forked and not yet made the command is. What clears its environment and leaves its group and its
 // parents escapes. What says the same of a directory of its own container is a stranger.
 //
 // A process can fork between the look and the signal. Whoever ends an attempt looks again until nothing is left.
@@ -39,7 +39,8 @@ export function membersOf(table: ProcessTable, attempt: AttemptProcesses): Proce
     all.filter(
       (entry) =>
         ((entry.value === attempt.runDir || writesTo(entry, log)) && seesTheSame(entry.pid, attempt.runDir)) ||
-        (runner && entry.ppid === runner.pid),
+        (runner && entry.ppid === runner.pid) ||
+        isForked(table, attempt, entry),
     ),
   );
   const excluded = new Set([1, process.pid, runner?.pid]);
@@ -62,6 +63,19 @@ function runnerIn(table: ProcessTable, attempt: AttemptProcesses): ProcessEntry 
   const entry = attempt.runner && table.byPid.get(attempt.runner.pid);
   return entry?.startTicks === attempt.runner?.startTicks ? entry : undefined;
 }
+
+/**
+ * Forked by a runner that has died since, and on its way to become the command: its log is not its output yet, and its parent
+ * is gone. The session of the runner is all that tells, and holds that number until the last in it has ended.
+ */
+function isForked(table: ProcessTable, { runner }: AttemptProcesses, entry: ProcessEntry): boolean {
+  if (runner === undefined || entry.session !== runner.pid || entry.pid === runner.pid) return false;
+  const holder = table.byPid.get(runner.pid);
+  return entry.comm === LAUNCHER && (holder === undefined || holder.startTicks === runner.startTicks);
+}
+
+/** The name of the native launcher, and of the runners that it forks. */
+const LAUNCHER = 'spoold-launcher';
 
 /** The log as links in /proc/PID/fd show it. */
 function logOf(runDir: string): string | undefined {

@@ -1,7 +1,7 @@
 // Who is who: no process is taken for another and no directory for another, after kills, reboots, copies, moves, backups
 // and upgrades. What a living stranger is taken for, it would be signalled for.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -72,7 +72,46 @@ describe('a runner that is killed alone', () => {
       assert.deepEqual(place.lines('account'), ['begin 1', 'end 1', 'begin 2', 'end 2']);
       assert.deepEqual(reasonsOf(job, 'x'), ['lost', 'exit']);
     }));
+
+  test('between its fork and the exec of its command: that comes to its end before another attempt begins', (t) =>
+    inPlace(async (place) => {
+      const daemon = await place.start();
+      const [launcher] = readText(`/proc/${daemon.pid}/task/${daemon.pid}/children`)?.trim().split(' ') ?? [];
+      if (readProcess(Number(launcher))?.comm !== 'spoold-launcher') return t.skip('no native launcher here');
+      const tracer = await slowForks(String(launcher));
+      if (tracer === undefined) return t.skip('no strace here that may trace');
+      try {
+        const job = place.job('a').drop('x', untilGo(place));
+        await waitUntil('the runner has begun', () => readText(join(job.runDir('x'), 'pid'))?.endsWith('\n'));
+        const runner = runnerOf(job, 'x');
+        await waitUntil('it has forked', () => readText(`/proc/${runner.pid}/task/${runner.pid}/children`) !== '');
+        assert.ok(signalProcess(runner, 'SIGKILL'));
+        await begins(place);
+        tracer.kill('SIGKILL');
+        await looksAgain(place);
+        letGo(place);
+        await job.comesTo('succeeded', 'x');
+        assert.deepEqual(place.lines('account'), ['begin 1', 'end 1', 'begin 2', 'end 2']);
+      } finally {
+        tracer.kill('SIGKILL');
+      }
+    }));
 });
+
+/** Has each child of a runner wait for two seconds before it leaves the runner's group, which is the first that it does. */
+async function slowForks(launcher: string): Promise<ChildProcess | undefined> {
+  const delay = ['-e', 'trace=setpgid', '-e', 'inject=setpgid:delay_enter=2s'];
+  const tracer = spawn('strace', ['-f', '-qq', '-o', '/dev/null', ...delay, '-p', launcher], { stdio: 'ignore' });
+  const ended = new Promise<true>((resolve) => {
+    tracer.once('exit', () => resolve(true));
+    tracer.once('error', () => resolve(true));
+  });
+  let isOver = false;
+  void ended.then(() => (isOver = true));
+  const isTraced = () => !/^TracerPid:\t0$/m.test(readText(`/proc/${launcher}/status`) ?? '');
+  await waitUntil('it is traced', () => isOver || isTraced());
+  return isOver ? undefined : tracer;
+}
 
 /** A living process that has nothing to do with us, and a child of it. */
 async function aStranger(): Promise<{ pid: number; startTicks: number; lives: () => boolean; end: () => void }> {

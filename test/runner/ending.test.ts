@@ -108,3 +108,20 @@ test('usage is sampled for those that are there', async () => {
   const [first, second] = await Promise.all([sampleUsage([process.pid]), sampleUsage([])]);
   assert.deepEqual([first.size, second.size], [1, 0]);
 });
+
+test('what a runner had forked when it was killed, and that is not its command yet, belongs to the attempt', () => {
+  const runner = { pid: 100, startTicks: 50 };
+  const base = { comm: 'spoold-launcher', state: 'R', ppid: 1, session: 100, startTicks: 51 };
+  const forked = { ...base, pid: 101, pgid: 101 };
+  const others = [
+    { ...base, pid: 102, pgid: 102, session: 102 }, // another runner
+    { ...base, pid: 103, pgid: 103, comm: 'bash' }, // somebody's who has the number of the session
+  ];
+  const found = (...more: ProcessInfo[]): number[] => {
+    const byPid = new Map([forked, ...others, ...more].map((entry) => [entry.pid, entry]));
+    return membersOf({ byPid }, { runDir: '/nowhere', runner }).map(({ pid }) => pid);
+  };
+  assert.deepEqual(found(), [101]);
+  assert.deepEqual(found({ ...base, ...runner, pgid: 100, state: 'Z' }), [101], 'nobody has waited for the runner yet');
+  assert.deepEqual(found({ ...base, pid: 100, pgid: 100, startTicks: 60 }), [], 'the number is another process by now');
+});
