@@ -199,7 +199,7 @@ export class Job implements Candidate {
 
   /** Until its folders are in order, and its job.json has been read once, nothing in it is judged. */
   get isLeftAlone(): boolean {
-    return this.trouble !== undefined || (this.damage !== undefined && !this.hasSettings);
+    return this.trouble !== undefined || !this.hasSettings;
   }
 
   /** False if its folder was removed, or is another one of the same name by now; true where that cannot be told. */

@@ -2,8 +2,9 @@
 //
 // An attempt's processes are the command's group, whatever carries its SPOOLD_RUN_DIR, shells that write to its log and
 // are about to become the command, and what descends from any of these, whatever group or session it made for itself.
-// The runner is none of them: it stays to record the end; what it has forked and not yet made the command is. What clears its environment and leaves its group and its
-// parents escapes. What says the same of a directory of its own container is a stranger.
+// The runner is none of them: it stays to record the end; what it has forked and not yet made the command is. What clears
+// its environment and leaves its group and its parents escapes. What says the same of a directory of its own container is
+// a stranger.
 //
 // A process can fork between the look and the signal. Whoever ends an attempt looks again until nothing is left.
 import { realpathSync } from 'node:fs';

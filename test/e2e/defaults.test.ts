@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { type Place, withPlace } from '../helpers/place.ts';
+import { looksAgain, type Place, withPlace } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
 const inPlace = (run: (place: Place) => Promise<void>): Promise<void> =>
@@ -20,17 +20,6 @@ const letGo = (place: Place): void => writeFileSync(place.aside('go'), '');
 
 const has = (place: Place, line: string): Promise<unknown> =>
   waitUntil(line, () => place.lines('account').includes(line));
-
-/** Two short tasks of another job come and go, one after the other: there were looks in between. */
-async function looksAgain(place: Place): Promise<void> {
-  for (const word of ['one', 'two']) {
-    const id = `${word}-${Math.random().toString(36).slice(2)}`;
-    await place
-      .job('probe')
-      .drop(id, { command: ['sleep', '0.3'] })
-      .comesTo('succeeded', id);
-  }
-}
 
 describe('what an adopted attempt is', () => {
   test('its family knows, though its command comes from the defaults: nobody who waits for the family starts before it ends', () =>

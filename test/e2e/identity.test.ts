@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { ownIdentity, readProcess, signalProcess } from '../../src/host/identity.ts';
 import { parsePidFile } from '../../src/protocol/pid-file.ts';
-import { type JobHands, lives, type Place, readText, withPlace } from '../helpers/place.ts';
+import { type JobHands, lives, looksAgain, type Place, readText, withPlace } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 import { projectRoot } from '../protocol/root.ts';
 
@@ -34,14 +34,6 @@ function untilGo(place: Place): { shell: string } {
 
 const letGo = (place: Place): void => writeFileSync(place.aside('go'), '');
 const begins = (place: Place): Promise<unknown> => waitUntil('it begins', () => place.lines('account').length > 0);
-
-/** Two tasks in a row, long enough for the daemon to have looked at everything again. */
-async function looksAgain(place: Place): Promise<void> {
-  for (const id of ['one', 'two']) {
-    const job = place.job(`probe-${Math.random().toString(36).slice(2)}`);
-    await job.drop(id, { command: ['sleep', '0.4'] }).comesTo('succeeded', id);
-  }
-}
 
 const runnerOf = (job: JobHands, id: string) =>
   parsePidFile(readText(join(job.runDir(id), 'pid')) ?? '').runner ?? assert.fail('no runner');

@@ -202,6 +202,14 @@ export class Place {
   }
 }
 
+/** Two tasks in a row, each of a job of its own, long enough for the daemon to have looked at everything again. */
+export async function looksAgain(place: Place): Promise<void> {
+  for (const id of ['one', 'two']) {
+    const job = place.job(`probe-${Math.random().toString(36).slice(2)}`);
+    await job.drop(id, { command: ['sleep', '0.4'] }).comesTo('succeeded', id);
+  }
+}
+
 /** Has `run` use a place of its own, which is closed at its end, whatever that is. */
 export async function withPlace(options: PlaceOptions, run: (place: Place) => Promise<void>): Promise<void> {
   const place = new Place(options);
