@@ -103,7 +103,8 @@ function childrenOf(job: JobLayout, id: string): Children {
 
 function pathOf({ layout, id, state }: FoundTask): string {
   if (state !== 'held') return layout.task(state, id);
-  return `${layout.folder('pending')}/${heldNameOf(layout, id) ?? `${id}.held`}`;
+  const held = heldNameOf(layout, id);
+  return held === undefined ? layout.held(id) : `${layout.folder('pending')}/${held}`;
 }
 
 function argvOf({ command, args, shell }: Raw): string[] | undefined {

@@ -19,10 +19,10 @@ import { describeJsonErrorBriefly, describeBriefly } from '../protocol/problems.
 import { unmeetable } from '../protocol/resources.ts';
 import type { Raw } from '../protocol/task.ts';
 import { noteQueued, readResult } from '../store/runs.ts';
-import { foldersHolding, isCutShort, readDrop, shortened } from '../store/tasks.ts';
+import { isCutShort, lyingAt, readDrop, shortened } from '../store/tasks.ts';
 import { relocate } from './intake.ts';
-import { specFrom } from './judge.ts';
 import type { Attempt, Job } from './job.ts';
+import { specFrom } from './judge.ts';
 import { spread, type SpreadAnswer, type SpreadOrder } from './spreading.ts';
 import { SLICE_MS, type World } from './world.ts';
 
@@ -250,11 +250,10 @@ function adopt(world: World, attempt: Attempt, id: string, value: Raw, path: str
   if (unmet.length > 0) return describeBriefly(text, path, unmet).join('\n');
   const whole = `${JSON.stringify(child)}\n`;
   if (isMended(world, job, id, whole)) return undefined;
-  const [state] = foldersHolding(job.layout, id);
-  if (state !== undefined || !publish(job.layout.task('pending', id), whole)) {
-    const [holder] = foldersHolding(job.layout, id);
-    if (holder === undefined || !isOurChild(attempt, job.layout.task(holder, id))) {
-      return `${path}: the id ${id} is in use by another task of the job (${holder ?? 'it has just moved'}). Give the child another name.`;
+  if (lyingAt(job.layout, id) !== undefined || !publish(job.layout.task('pending', id), whole)) {
+    const lying = lyingAt(job.layout, id);
+    if (lying === undefined || !isOurChild(attempt, lying.path)) {
+      return `${path}: the id ${id} is in use by another task of the job (${lying?.state ?? 'it has just moved'}). Give the child another name.`;
     }
     world.event({
       job: job.name,
@@ -280,7 +279,7 @@ function count(attempt: Attempt, ids: readonly string[]): void {
 function limitProblem(world: World, attempt: Attempt, id: string, path: string): string | undefined {
   const tooDeep = depthProblem(world, attempt, path);
   if (tooDeep !== undefined || attempt.children < world.config.maxChildren) return tooDeep;
-  if (foldersHolding(attempt.job.layout, id).length > 0) return undefined;
+  if (lyingAt(attempt.job.layout, id) !== undefined) return undefined;
   return tooMany(attempt, path, world.config.maxChildren);
 }
 
@@ -301,10 +300,10 @@ function tooMany({ id, children }: Attempt, path: string, most: number): string 
 
 /** A power cut may have left no more than a beginning of a child, for it is taken in without a sync: made whole again where it lies, or away with it if it was rejected for that. */
 function isMended(world: World, job: Job, id: string, whole: string): boolean {
-  const [state = 'rejected'] = foldersHolding(job.layout, id);
-  const path = job.layout.task(state, id);
+  const lying = lyingAt(job.layout, id);
+  const path = lying?.path ?? job.layout.task('rejected', id);
   if (!isCutShort(path, whole)) return false;
-  if (state === 'rejected') {
+  if (lying === undefined) {
     remove(path);
     job.hint('rejected', `${id}.json`);
     return false;

@@ -9,9 +9,8 @@ import { parseJson } from '../protocol/json.ts';
 import { JobLayout } from '../protocol/layout.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
 import { unmeetable } from '../protocol/resources.ts';
-import type { State } from '../protocol/states.ts';
 import { type BundledTask, namingEntry, parseBundle, type Problem, type Raw } from '../protocol/task.ts';
-import { foldersHolding, isCutShort, readBundleText, reject } from '../store/tasks.ts';
+import { isCutShort, type Lying, lyingAt, readBundleText, reject } from '../store/tasks.ts';
 import type { Family, SpreadAnswer, SpreadOrder } from './spreading.ts';
 
 const order = workerData as SpreadOrder;
@@ -45,7 +44,7 @@ function spread(): SpreadAnswer {
 
 /** What is there has been counted before: half of an array may have been spread when a daemon died. */
 function isTooMany(tasks: readonly BundledTask[], { most }: Family): boolean {
-  return tasks.length > most && tasks.filter(({ id }) => folderOf(id) === undefined).length > most;
+  return tasks.length > most && tasks.filter(({ id }) => lyingAt(job, id) === undefined).length > most;
 }
 
 /** Requests that the host can never meet; those of a bundle are judged where they lie. */
@@ -71,7 +70,7 @@ function spreadFamily(tasks: readonly BundledTask[], { parent, ancestors }: Fami
     const there = place(id, text, (value) => (value as Raw | null)?.parent === parent); // the first text stands
     if (there === 'published') published.push(id);
     else if (typeof there === 'object') {
-      const problem = `${order.path}: the id ${id} is in use by another task of the job (${there.inUse}). Give the child another name.`;
+      const problem = `${order.path}: the id ${id} is in use by another task of the job (${there.inUse.state}). Give the child another name.`;
       return { kind: 'spread', tasks: tasks.length, published, rejected: [], problem };
     }
   }
@@ -86,33 +85,27 @@ function place(
   id: string,
   text: string,
   isSame: (value: unknown) => boolean,
-): 'published' | 'there' | { inUse: State } {
+): 'published' | 'there' | { inUse: Lying } {
   for (let looks = 0; ; looks++) {
-    const state = folderOf(id);
-    if (state === undefined) {
+    const lying = lyingAt(job, id);
+    if (lying === undefined) {
       const rejected = job.task('rejected', id);
       if (isCutShort(rejected, text)) remove(rejected); // by a power cut, and rejected for that
       if (publish(job.task('pending', id), text)) return 'published';
       continue;
     }
-    const at = job.task(state, id);
-    if (isCutShort(at, text)) {
-      replaceWhole(at, text); // published before a power cut, and not synced
+    if (isCutShort(lying.path, text)) {
+      replaceWhole(lying.path, text); // published before a power cut, and not synced
       return 'published';
     }
-    const there = readParsed(at, parseJson); // two names, half way between two folders, are no harm
+    const there = readParsed(lying.path, parseJson); // two names, half way between two folders, are no harm
     if (there.kind === 'ok' && isSame(there.value)) return 'there';
-    if (there.kind !== 'missing' || looks >= MOST_LOOKS) return { inUse: state };
+    if (there.kind !== 'missing' || looks >= MOST_LOOKS) return { inUse: lying };
   }
 }
 
-/** The first folder that has an id. A move under way can hide a name from one look, never from two. */
-function folderOf(id: string): State | undefined {
-  return foldersHolding(job, id)[0] ?? foldersHolding(job, id)[0];
-}
-
 /** Gives the name in rejected/ of a task whose id is in use for something else. */
-function rejectTask({ id, raw }: BundledTask, state: State): string | undefined {
+function rejectTask({ id, raw }: BundledTask, lying: Lying): string | undefined {
   const path = job.task('pending', id);
   const aside = job.task('pending', `.bundled-${id}`);
   publish(aside, `${JSON.stringify(raw)}\n`);
@@ -120,7 +113,7 @@ function rejectTask({ id, raw }: BundledTask, state: State): string | undefined 
     job,
     aside,
     id,
-    `${path}: the id ${id} of a bundle is in use: ${job.task(state, id)} is ${state}, with other content.\nGive one of them another id.`,
+    `${path}: the id ${id} of a bundle is in use: ${lying.path} is ${lying.state}, with other content.\nGive one of them another id.`,
   );
 }
 

@@ -78,6 +78,10 @@ export class JobLayout {
   task(state: State, id: string): string {
     return `${this.root}/${state}/${id}.json`;
   }
+  /** A waiting task that is held back: a name that is no task's. */
+  held(id: string): string {
+    return `${this.root}/pending/${id}.held`;
+  }
   /** The link to the live attempt: the claim to the task. */
   claim(id: string): string {
     return `${this.root}/running/${id}.run`;

@@ -214,6 +214,25 @@ export function foldersHolding(job: JobLayout, id: string): State[] {
   return there.length < 2 ? there : PRECEDENCE.filter((state) => there.includes(state));
 }
 
+/** Where a task lies. */
+export interface Lying {
+  state: State;
+  path: string;
+}
+
+/**
+ * Where a task lies that has been queued: in the first folder that has it, or held back as `x.held`, or nowhere. A few
+ * stats. A move under way can hide a name from one look, never from two.
+ */
+export function lyingAt(job: JobLayout, id: string): Lying | undefined {
+  const look = (): Lying | undefined => {
+    const [state] = foldersHolding(job, id);
+    if (state !== undefined) return { state, path: job.task(state, id) };
+    return isThere(job.held(id)) ? { state: 'pending', path: job.held(id) } : undefined;
+  };
+  return look() ?? look();
+}
+
 /**
  * Sets `pending/<fileName>` (or one of another folder) aside in rejected/, with its reason beside it. The reason is
  * written first. A name that is taken gets a number: `x.2.json`. Gives the name it has there, without `.json`.

@@ -1,6 +1,6 @@
 // What a task queues: how much, how deep, once more after a retry, in arrays, and what it must not wait for.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type JobHands, Place, readText, type Task } from '../helpers/place.ts';
@@ -136,6 +136,21 @@ describe('what a task queues', { concurrency: true }, () => {
     await ended(again, 'succeeded', 'sum', 'a', 'b', 'c');
     assert.equal(again.output('b'), 'first\n');
     for (const id of ['a', 'b', 'c']) assert.equal(again.results(id).length, 1, id);
+  });
+
+  it('stands while it is held: a retry that queues it again, alone or in an array, makes no second one', async () => {
+    const held = job('held');
+    const waits = { ...echo, dependencies: ['never'] };
+    const gate = place.aside('gate-of-held');
+    const once = `[ $SPOOLD_ATTEMPT = 1 ] || exit 0\nuntil [ -e '${gate}' ]; do sleep 0.05; done\nexit 1`;
+    held.drop('p', { shell: dropping('x', waits) + dropping('all', [{ id: 'y', ...waits }]) + once, retry: 1 });
+    for (const id of ['x', 'y']) {
+      await held.comesTo('pending', id);
+      renameSync(held.file('pending', id), held.path(`pending/${id}.held`));
+    }
+    writeFileSync(gate, '');
+    await ended(held, 'succeeded', 'p');
+    assert.deepEqual(held.names('pending').sort(), ['x.held', 'y.held']);
   });
 
   it('cannot wait for the task that queued it, nor for one further up: the cycle is spelled out, the family fails', async () => {

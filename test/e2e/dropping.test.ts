@@ -368,6 +368,24 @@ describe('dropping in bulk', { concurrency: true }, () => {
     assert.equal(job.results('same').length, 1);
     assert.equal(job.output('other'), 'one\n');
   });
+
+  it('an id that is held is in use, too: an array spread again beside what is held of it makes no second one', async () => {
+    const job = place.job('bulk-held').make({ max_parallel: 'none' }).drop('same', WAITS).drop('other', WAITS);
+    for (const id of ['same', 'other']) renameSync(job.file('pending', id), job.path(`pending/${id}.held`));
+    const tasks = [
+      { id: 'same', ...WAITS },
+      { id: 'other', command: 'false' },
+      { id: 'new', command: 'true' },
+    ];
+    job.drop('all', JSON.stringify(tasks));
+    await job.comesTo('succeeded', 'new');
+    assert.ok((await job.rejects('other')).includes(job.path('pending/other.held')));
+    await waitUntil(
+      'what is held is all that waits',
+      () => job.names('pending').sort().join() === 'other.held,same.held',
+      () => job.names('pending'),
+    );
+  });
 });
 
 describe('twenty thousand tasks in one file', () => {
