@@ -11,9 +11,8 @@ import { idPart, MadeIds } from '../protocol/made-ids.ts';
 import { FOR_EACH_KEY } from '../protocol/names.ts';
 import { MAX_BUNDLE_BYTES, namingEntry, parseBundle, type Raw } from '../protocol/task.ts';
 import { formatProblem } from '../protocol/validation.ts';
-import { stateOf } from '../store/snapshot.ts';
 import { readBundleText } from '../store/tasks.ts';
-import { check, DEFAULT_JOB, publishChild } from './add.ts';
+import { check, DEFAULT_JOB, isInUse, publishChild } from './add.ts';
 import { currentFolder, type Surroundings } from './directory.ts';
 import { keepEnvironment } from './environment.ts';
 import { jobDefaults } from './facts.ts';
@@ -99,7 +98,7 @@ function takenIn(job: JobLayout): (id: string) => boolean {
     if (!name.startsWith(PREFIX) && !name.startsWith(`.bundle-${PREFIX}`)) continue;
     for (const id of idsOfArray(join(pending, name))) waiting.add(id);
   }
-  return (id) => waiting.has(id) || stateOf(job, id) !== undefined;
+  return (id) => waiting.has(id) || isInUse(job, id);
 }
 
 function idsOfArray(path: string): string[] {

@@ -82,7 +82,7 @@ function judge(job: JobLayout, task: Raw, id: string): void {
 function addToJob(layout: Layout, name: string, id: string | undefined, text: string): Added {
   const job = layout.job(name);
   const pending = job.folder('pending');
-  const isUsed = (n: number) => stateOf(job, `${n}`) !== undefined;
+  const isUsed = (n: number) => isInUse(job, `${n}`);
   for (;;) {
     ensureFolderDurably(pending);
     const published = unless('ENOENT', () => {
@@ -99,18 +99,25 @@ function addToJob(layout: Layout, name: string, id: string | undefined, text: st
   }
 }
 
+/** Whether a task has this id, or is held back as `id.held`. */
+export function isInUse(job: JobLayout, id: string): boolean {
+  return isThere(job.held(id)) || stateOf(job, id) !== undefined;
+}
+
 function refuseIfUsed(job: JobLayout, name: string, id: string): void {
-  const state = stateOf(job, id);
-  if (state === undefined) return;
+  if (!isInUse(job, id)) return;
+  const state = stateOf(job, id) ?? 'held';
   const address = `${name}/${id}`;
   const instead =
     state === 'pending'
       ? `change it: spoold edit ${address}`
-      : state === 'running'
-        ? ''
-        : `run it again: spoold retry ${address}`;
+      : state === 'held'
+        ? `release that: mv ${job.held(id)} ${job.task('pending', id)}`
+        : state === 'running'
+          ? ''
+          : `run it again: spoold retry ${address}`;
   throw new SpooldError('TASK_EXISTS', `${address} is there already: it is ${state}.`, {
-    path: job.task(state, id),
+    path: state === 'held' ? job.held(id) : job.task(state, id),
     hint: `Give this one another --id${instead === '' ? '.' : `, or ${instead}`}`,
   });
 }

@@ -346,12 +346,14 @@ export function hasTakenAll(attempt: Attempt): boolean {
   return attempt.spreads.size === 0 && attempt.syncing.size === 0;
 }
 
-/** Makes a closed drop folder, and the list of what was queued, disappear once all in it is taken in and synced; what is no valid task stays. */
+/** Makes a closed drop folder, and the list of what was queued, disappear once all in it is taken in and synced; what was no task stays. */
 export function clearAfterSync(world: World, attempt: Attempt): void {
   const { closed, children, queued } = attempt.run.layout;
   if (attempt.badChild !== undefined) return;
   world.afterSync(() => {
-    removeTree(closed);
+    const left = namesIn(closed).filter((name) => !name.startsWith('.'));
+    if (left.length === 0) removeTree(closed);
+    else world.log.warn('a task has dropped what is no task: no name that ends in .json', { folder: closed, left });
     removeTree(children);
     removeTree(queued);
   });

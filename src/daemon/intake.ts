@@ -26,8 +26,10 @@ const PAUSE_A_NAME_MS = 0.1;
 
 /** Marks the folders of a job whose mtime moved since they were read. */
 export function noticeChanges(job: Job): void {
+  job.hasFailedLooks = false;
   for (const state of WATCHED) if (hasChanged(job, state)) job.soil(state);
   hasChanged(job, 'root');
+  for (const [state, name] of job.failedHints.splice(0)) job.hint(state, name);
   for (let left = REJECTED_AT_ONCE; left > 0; left--) {
     job.rejectedTurn ??= job.rejected.entries();
     const next = job.rejectedTurn.next();
@@ -84,7 +86,7 @@ function followHints(world: World, job: Job, deadline: number): boolean {
     if (isDisplaced(job.layout.folder(state))) return leaveFolder(job);
     for (const name of names) {
       names.delete(name);
-      orAgain(job, state, () => lookAtName(world, job, state, name));
+      orAgain(job, state, () => lookAtName(world, job, state, name), name);
       if (monotonic() > deadline) return false;
     }
     job.hints.delete(state);
@@ -98,7 +100,7 @@ function readOn(world: World, job: Job, deadline: number): boolean {
     if (job.reading !== undefined) break;
     if (isDisplaced(job.layout.folder(state))) return leaveFolder(job);
     job.dirty.delete(state);
-    job.reading = new FolderReading(job, state);
+    orAgain(job, state, () => (job.reading = new FolderReading(job, state)));
   }
   const { reading } = job;
   if (reading === undefined) return true;
@@ -126,12 +128,14 @@ function leaveFolder(job: Job): false {
   return false;
 }
 
-/** If it fails, the folder counts as unread: the next look at it finds again what was missed. */
-function orAgain(job: Job, state: State, action: () => void): void {
+/** If it fails, the folder counts as unread, and the hint as not followed: the next look at the job finds again what was missed. */
+function orAgain(job: Job, state: State, action: () => void, hint?: string): void {
   try {
     action();
   } catch (error) {
+    job.hasFailedLooks = true;
     job.seen.delete(state);
+    if (hint !== undefined) job.failedHints.push([state, hint]);
     throw error;
   }
 }
@@ -157,14 +161,18 @@ function lookAtRead(
 function* atItsEnd(world: World, job: Job, reading: FolderReading): Generator<void, void> {
   const { state, others } = reading;
   job.pauses.set(state, world.wake.isWatched(job) ? monotonic() + reading.count * PAUSE_A_NAME_MS : 0);
+  if (state === 'pending') yield* lookAtOthers(world, job, others);
   for (const id of reading.missing()) job.hint(state, `${id}.json`);
   for (const [reason, id] of reading.lonelyReasons()) {
     if (!isThere(job.layout.task(state, id))) remove(join(job.layout.folder(state), reason));
     yield;
   }
-  if (state !== 'pending') return;
+}
+
+/** What lies in pending/ and is no task: what is held is known as that before its task is missed. */
+function* lookAtOthers(world: World, job: Job, others: readonly string[]): Generator<void, void> {
   if (others.some((name) => name.includes('\uFFFD')))
-    yield* rejectUnreadableNames(world, job, job.layout.folder(state));
+    yield* rejectUnreadableNames(world, job, job.layout.folder('pending'));
   const held = others.filter(isHeldName);
   letHeldGo(job, held);
   yield* holdBack(job, held);
@@ -185,9 +193,11 @@ function* holdBack(job: Job, names: readonly string[]): Generator<void, void> {
   for (const name of names) {
     yield;
     const id = heldId(name);
-    const node = job.graph.get(id);
-    if (node?.state === 'pending' && !isThere(job.layout.task('pending', id))) job.graph.move(id, 'held');
-    else if (node === undefined && nameProblem(id) === undefined) {
+    const state = job.graph.get(id)?.state;
+    job.missing.delete(id);
+    if (state === 'pending' && !isThere(job.layout.task('pending', id))) job.graph.move(id, 'held');
+    else if (state === undefined || state === 'rejected') {
+      if (nameProblem(id) !== undefined || foldersHolding(job.layout, id).length > 0) continue; // a copy, a note
       const facts = factsFrom(job, 'pending', id, join(job.layout.folder('pending'), name));
       if (facts !== undefined) job.put(facts, 'held');
     }
@@ -298,13 +308,18 @@ function causeOf(job: Job, id: string, state: State): Cause | undefined {
 function notFound(job: Job, id: string): void {
   const node = job.graph.get(id);
   if (node === undefined) return;
+  job.summaryDue = true;
+  if (isThere(job.layout.held(id))) {
+    job.missing.delete(id);
+    job.hasHeld = true;
+    return job.graph.move(id, 'held');
+  }
   // A rename under way can hide a name from one look, never from two. Its file may also be held back.
   if (node.state === 'held' ? job.missing.has(id) : job.missing.delete(id)) job.graph.forget(id);
   else {
     job.missing.add(id);
     job.soil('pending');
   }
-  job.summaryDue = true;
 }
 
 /** running/x.json without a claim: put there by hand, or left by a crash. Back to pending. */

@@ -5,7 +5,7 @@ import { isThere, moveIfFree, overwrite, remove } from '../host/atomic.ts';
 import { monotonic } from '../host/clock.ts';
 import { nameProblem } from '../protocol/names.ts';
 import type { TaskFacts } from '../scheduler/graph.ts';
-import { fileStamp, foldersHolding, readDrop, reject } from '../store/tasks.ts';
+import { fileStamp, lyingAt, readDrop, reject } from '../store/tasks.ts';
 import type { Job } from './job.ts';
 import { factsFrom, factsOf, judge } from './judge.ts';
 import type { World } from './world.ts';
@@ -42,7 +42,7 @@ export function rejectDrop(
 ): void {
   const facts = isTask ? factsFrom(job, 'pending', name, from) : undefined;
   const lineage = facts?.ancestors.length ? `\nancestors: ${facts.ancestors.join(' ')}` : '';
-  const target = reject(job.layout, from, name, `${reason}${lineage}`);
+  const target = reject(job.layout, from, name, reason, lineage);
   if (target === undefined) return;
   world.event({ job: job.name, task: name, event: 'rejected', to: 'rejected', reason });
   world.log.info('rejected', { job: job.name, file: `${target}.json`, reason });
@@ -57,8 +57,17 @@ function noteRejected(job: Job, name: string, facts?: TaskFacts, judged?: string
   job.rejected.set(name, judged ?? stamp);
   if (judged !== undefined && judged !== stamp) job.hint('rejected', `${name}.json`);
   job.summaryDue = true;
-  if (nameProblem(name) !== undefined || foldersHolding(job.layout, name).length > 0) return;
+  if (!countsAs(job, name)) return;
   job.put(facts ?? factsOf(name, { ancestors: ancestorsNoted(job, name) }, 0), 'rejected');
+}
+
+/** False for a name that is no id, is the id of a task that lies elsewhere, or has a number: `x.2`, whose reason speaks of x. */
+function countsAs(job: Job, name: string): boolean {
+  if (nameProblem(name) !== undefined || lyingAt(job.layout, name) !== undefined) return false;
+  const unnumbered = /^(.+)\.\d+$/.exec(name)?.[1];
+  if (unnumbered === undefined) return true;
+  const reason = readText(job.layout.rejection(name)) ?? '';
+  return !reason.includes(`/${unnumbered}`) || reason.includes(`/${name}.json`);
 }
 
 /** A rejected child's ancestors, which its .error.txt keeps, so that its family counts it as failed. */
@@ -81,10 +90,11 @@ export function lookAtRejected(world: World, job: Job, name: string): void {
   const before = job.rejected.get(name);
   if (before === undefined && job.graph.get(name)?.state !== 'rejected') return noteRejected(job, name);
   if (before === undefined || before === stamp) return;
-  job.rejected.set(name, stamp);
-  if (nameProblem(name) !== undefined || foldersHolding(job.layout, name).length > 0) return;
+  if (!countsAs(job, name)) return void job.rejected.set(name, stamp);
   const judged = judge(job, name, path, readDrop(path, world.owners), world.config.resources);
-  if ('reason' in judged) return overwrite(job.layout.rejection(name), `${judged.reason}\n`);
+  if ('reason' in judged) overwrite(job.layout.rejection(name), `${judged.reason}\n`);
+  job.rejected.set(name, stamp); // not before: what fails is tried again
+  if ('reason' in judged) return;
   if (moveIfFree(path, job.layout.task('pending', name)) !== 'moved') return;
   remove(job.layout.rejection(name));
   job.rejected.delete(name);

@@ -60,6 +60,12 @@ function spreadNext(world: World): void {
 
 function begin(world: World, order: SpreadOrder | undefined, over: (answer: SpreadAnswer) => void): void {
   if (order === undefined) return over({ kind: 'missing' });
+  let worker: Worker;
+  try {
+    worker = new Worker(new URL('./spread-worker.js', import.meta.url), { workerData: order });
+  } catch (error) {
+    return over({ kind: 'failed', reason: `${order.path}: no thread can be had: ${(error as Error).message}` });
+  }
   world.workers += 1;
   let isOver = false;
   const end = (answer: SpreadAnswer): void => {
@@ -69,7 +75,6 @@ function begin(world: World, order: SpreadOrder | undefined, over: (answer: Spre
     over(answer);
     spreadNext(world);
   };
-  const worker = new Worker(new URL('./spread-worker.js', import.meta.url), { workerData: order });
   worker.once('message', end);
   worker.once('error', (error) => end(answerTo(error, order.path)));
   worker.once('exit', () => end({ kind: 'failed', reason: `${order.path}: its worker ended without a word` }));

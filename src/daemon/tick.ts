@@ -141,7 +141,7 @@ function takeEverythingIn(world: World): boolean {
       if (job.settingsDue) lookAtSettings(world, job);
       if (job.isGone || job.isLeftAlone) return;
       const done = takeIn(world, job, deadline);
-      if (done) job.markLoaded();
+      if (done && !job.hasFailedLooks) job.markLoaded();
       all &&= done;
     });
     if (monotonic() > deadline) return false;
@@ -189,7 +189,7 @@ function rest(world: World, job: Job, now: number): void {
   job.free = job.limit - job.attempts.size;
   if (job.free > 0 && job.hasReady(now)) world.ready.add(job);
   else world.ready.delete(job);
-  const due = earlier(job.graph.nextDue(), deadlineOf(job, now));
+  const due = earlier(job.free > 0 ? job.graph.nextDue() : undefined, deadlineOf(job, now));
   if (due === undefined) world.dues.delete(job);
   else world.dues.set(job, due);
   const isBusy = job.settingsDue || job.isUnread || !job.loaded || job.graph.isUnsettled || job.toCancel.size > 0;

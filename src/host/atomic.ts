@@ -1,7 +1,7 @@
 // Every change to a disk goes through here, and every function's name is its guarantee:
 // create… claims a name that nobody else can then claim; publish shows a file whole or not at all; replace… swaps a
 // whole file; move… never lands on top of anything. Calls are synchronous: on local disks they cost less than promises.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
@@ -220,29 +220,21 @@ export function moveAllNoReplace(from: string, to: string, names: readonly strin
     const some = names.slice(at, at + 500);
     const taken = new Set(some.filter((name) => isThere(join(to, name))));
     const paths = some.map((name) => join(from, name));
-    const failure = unlessFailed(() =>
-      execFileSync('mv', ['-nt', to, '--', ...paths], { stdio: ['ignore', 'ignore', 'pipe'] }),
-    );
-    const done = some.filter((name) => !taken.has(name) && !isThere(join(from, name)) && isThere(join(to, name)));
+    const { status, stdout, stderr, error } = spawnSync('mv', ['-nvt', to, '--', ...paths], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      encoding: 'utf8',
+      maxBuffer: 16e6,
+    });
+    if (error !== undefined) throw error;
+    // It says what it renamed. Where a file lies does not tell: the daemon may have moved it on by now.
+    const said = new Set([...stdout.matchAll(/\/([^/]+)['"]$/gm)].map(([, name]) => name));
+    const done = some.filter((name) => said.has(name));
     // One that is gone makes `mv` fail, and is no failure; that nothing could be moved though it is there is one.
-    if (
-      failure !== undefined &&
-      done.length === 0 &&
-      some.some((name) => !taken.has(name) && isThere(join(from, name)))
-    )
-      throw failure;
+    const isThereStill = (name: string): boolean => !taken.has(name) && isThere(join(from, name));
+    if (status !== 0 && done.length === 0 && some.some(isThereStill)) throw new Error(stderr.trim());
     moved.push(...done);
   }
   return moved;
-}
-
-function unlessFailed(action: () => unknown): Error | undefined {
-  try {
-    action();
-    return undefined;
-  } catch (error) {
-    return error as Error;
-  }
 }
 
 /** Removes a file; no error if it is gone already. True if it was there. */

@@ -235,12 +235,14 @@ export function lyingAt(job: JobLayout, id: string): Lying | undefined {
 
 /**
  * Sets `pending/<fileName>` (or one of another folder) aside in rejected/, with its reason beside it. The reason is
- * written first. A name that is taken gets a number: `x.2.json`. Gives the name it has there, without `.json`.
+ * written first, with `lineage` under its own name only. A name that is taken gets a number: `x.2.json`. Gives the name it
+ * has there, without `.json`.
  */
-export function reject(job: JobLayout, from: string, name: string, reason: string): string | undefined {
+export function reject(job: JobLayout, from: string, name: string, reason: string, lineage = ''): string | undefined {
   createFolder(job.folder('rejected'));
   const target = freeRejectedName(job, name);
-  overwrite(job.rejection(target), reason.endsWith('\n') ? reason : `${reason}\n`);
+  const text = target === name ? `${reason}${lineage}` : reason;
+  overwrite(job.rejection(target), text.endsWith('\n') ? text : `${text}\n`);
   if (moveIfFree(from, job.task('rejected', target)) === 'moved') return target;
   remove(job.rejection(target));
   return undefined;

@@ -139,6 +139,10 @@ describe('add', () => {
     const { status, err } = await place.spoold('add', '-J', 'a', '--id', 'x', 'true');
     assert.equal(status, 2);
     assert.match(err, /a\/x is there already: it is succeeded/);
+    writeFileSync(place.job('a').path('pending/y.held'), '{"command":"true"}');
+    const held = await place.spoold('add', '-J', 'a', '--id', 'y', 'true');
+    assert.equal(held.status, 2);
+    assert.match(held.err, /a\/y is there already: it is held[^]*pending\/y\.held/);
     assert.match(err, /spoold retry a\/x/);
   });
 

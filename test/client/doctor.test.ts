@@ -316,6 +316,15 @@ test('the command tells it in words and in JSON, and its status says whether any
   assert.deepEqual([none.status, none.out], [3, '']);
 });
 
+test('--fix comes to an end where a task whose time has come may not start', async (t) => {
+  const { place, job } = await healthy(t);
+  await place.end();
+  job.drop('due', { command: 'true', not_before: '2020-01-01T00:00:00Z' });
+  writeFileSync(job.path('paused'), '');
+  await recover(place);
+  assert.equal(job.folderOf('due'), 'pending');
+});
+
 test('a clock of a job at rest is a leftover, and one of a job with work is none', async (t) => {
   const { place, job } = await healthy(t);
   await place.end();

@@ -1,6 +1,6 @@
 // What a task queues: how much, how deep, once more after a retry, in arrays, and what it must not wait for.
 import assert from 'node:assert/strict';
-import { renameSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type JobHands, Place, readText, type Task } from '../helpers/place.ts';
@@ -151,6 +151,27 @@ describe('what a task queues', { concurrency: true }, () => {
     writeFileSync(gate, '');
     await ended(held, 'succeeded', 'p');
     assert.deepEqual(held.names('pending').sort(), ['x.held', 'y.held']);
+  });
+
+  it('is unfinished while it is held: what waits for the family waits', async () => {
+    const family = job('held-member').drop('p', { shell: dropping('x', { ...echo, dependencies: ['never'] }) });
+    family.drop('sum', { ...echo, dependencies: ['p'] });
+    await ended(family, 'succeeded', 'p');
+    renameSync(family.file('pending', 'x'), family.path('pending/x.held'));
+    family.drop('other', echo);
+    await ended(family, 'succeeded', 'other');
+    assert.equal(family.folderOf('sum'), 'pending');
+    const text = JSON.parse(readText(family.path('pending/x.held')) ?? '') as Task;
+    writeFileSync(family.path('pending/x.held'), JSON.stringify({ ...text, dependencies: [] }));
+    renameSync(family.path('pending/x.held'), family.file('pending', 'x'));
+    await ended(family, 'succeeded', 'x', 'sum');
+  });
+
+  it('is left where it lies if its name says that it is none', async () => {
+    const odd = job('odd').drop('p', { shell: `${dropping('x', echo)}echo mine >"$SPOOLD_PENDING/note.txt"` });
+    await ended(odd, 'succeeded', 'p', 'x');
+    await waitUntil('its sources are cleared away', () => !existsSync(join(odd.runDir('p'), 'children')));
+    assert.equal(readText(join(odd.runDir('p'), 'pending.closed/note.txt')), 'mine\n');
   });
 
   it('cannot wait for the task that queued it, nor for one further up: the cycle is spelled out, the family fails', async () => {

@@ -169,6 +169,18 @@ describe('dropping a task', { concurrency: true }, () => {
     await job.comesTo('succeeded', 'x');
   });
 
+  it('a copy of a task beside it holds nothing back once that has run', async () => {
+    const job = place.job('copied').drop('y', WAITS);
+    writeFileSync(job.path('pending/y.json~'), JSON.stringify(WAITS));
+    job.drop('y', { command: 'true' });
+    await job.comesTo('succeeded', 'y');
+    writeFileSync(job.path('pending/note'), 'has the folder read');
+    job.drop('other', { command: 'true' });
+    await job.comesTo('succeeded', 'other');
+    job.drop('sum', { command: 'true', dependencies: ['y'] });
+    await job.comesTo('succeeded', 'sum');
+  });
+
   it('a waiting task that is deleted is forgotten, and its id is free', async () => {
     const job = place.job('deleted').drop('x', WAITS).drop('other', { command: 'true' });
     await job.comesTo('succeeded', 'other');
@@ -264,6 +276,24 @@ describe('the same id again', { concurrency: true }, () => {
     writeFileSync(place.aside('go'), '');
     await job.comesTo('succeeded', 'x');
     assert.equal(job.results('x').length, 1);
+  });
+
+  it('again and again: each is kept, numbered, never runs under its number, and what waits for the first is not told of it', async () => {
+    const job = place.job('again-thrice').make({ max_parallel: 5 }).drop('x', { command: 'true' });
+    await job.comesTo('succeeded', 'x');
+    for (const name of ['x', 'x.2', 'x.3']) {
+      job.drop('x', { command: 'true' });
+      await job.rejects(name);
+    }
+    const now = new Date();
+    for (const name of ['x', 'x.2', 'x.3']) utimesSync(job.file('rejected', name), now, now);
+    job.drop('sum', { command: 'true', dependencies: ['x'] }).drop('bad', { comand: 'true' });
+    await job.comesTo('succeeded', 'sum');
+    await job.rejects('bad');
+    writeFileSync(job.file('rejected', 'bad'), '{"command":"true"}');
+    await job.comesTo('succeeded', 'bad');
+    assert.deepEqual(job.ids('rejected').sort(), ['x', 'x.2', 'x.3']);
+    assert.equal(job.results('x.2').length, 0);
   });
 
   it('while the first is cancelled or skipped: rejected with its place', async () => {
@@ -380,9 +410,13 @@ describe('dropping in bulk', { concurrency: true }, () => {
     job.drop('all', JSON.stringify(tasks));
     await job.comesTo('succeeded', 'new');
     assert.ok((await job.rejects('other')).includes(job.path('pending/other.held')));
+    job.drop('sum', { command: 'true', dependencies: ['other'] }).drop('last', { command: 'true' });
+    await job.comesTo('succeeded', 'last');
+    assert.equal(job.folderOf('sum'), 'pending', 'what is held is not taken for what was rejected');
+    renameSync(job.file('pending', 'sum'), job.path('pending/sum.held'));
     await waitUntil(
       'what is held is all that waits',
-      () => job.names('pending').sort().join() === 'other.held,same.held',
+      () => job.names('pending').sort().join() === 'other.held,same.held,sum.held',
       () => job.names('pending'),
     );
   });

@@ -126,7 +126,7 @@ test('a move by link that a crash cut short, with both names left, is finished b
 
 test('of many files moved at once, those whose name is taken and those that are gone stay behind, and it says which went', (t) => {
   const dir = scratch(t);
-  const [from, to] = [join(dir, 'from'), join(dir, 'to')];
+  const [from, to] = [join(dir, `it's "from"`), join(dir, 'to\nhere')];
   mkdirSync(from);
   mkdirSync(to);
   const names = Array.from({ length: 1200 }, (_, n) => `t${n}.json`);
