@@ -27,6 +27,8 @@ export interface Ward {
   setAside: (path: string) => void;
   /** Run directories in the environment of living processes. */
   living: ReadonlySet<string>;
+  /** `allowed_owners` names somebody: whose files are run is judged file by file, and pending/ may be open to all. */
+  othersMayDrop: boolean;
 }
 
 /** How long what carries a dot name may still have a living writer, in ms. */

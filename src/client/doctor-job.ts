@@ -116,7 +116,7 @@ function isAtRest(names: readonly string[] = []): boolean {
   return names.every((name) => name.startsWith('.'));
 }
 
-function* modes({ job }: Names): Iterable<Finding> {
+function* modes({ job }: Names, { othersMayDrop }: Ward): Iterable<Finding> {
   for (const path of [job.root, job.runs, ...STATES.map((state) => job.folder(state))]) {
     const stat = lstatSync(path, { throwIfNoEntry: false });
     if (stat === undefined) continue;
@@ -128,7 +128,7 @@ function* modes({ job }: Names): Iterable<Finding> {
         would: 'Look at what it is, and move it away.',
         by: 'you',
       };
-    else yield* openToAll(path, stat);
+    else if (!othersMayDrop || path !== job.folder('pending')) yield* openToAll(path, stat);
   }
 }
 

@@ -4,9 +4,10 @@
 import { realpathSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { SpooldError } from '../errors.ts';
-import { ensureFolder, isThere, moveIfFree } from '../host/atomic.ts';
+import { ensureFolder, isThere, moveIfFree, readParsed } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import { isZombie, lookAtProcesses, ownIdentity, seesTheSame } from '../host/identity.ts';
+import { parseConfig } from '../protocol/config.ts';
 import { Layout } from '../protocol/layout.ts';
 import { daemonOf } from '../store/daemon-record.ts';
 import { jobNames } from '../store/snapshot.ts';
@@ -58,7 +59,12 @@ function nameOf({ kind, path }: Finding): string {
 function examine(layout: Layout): Diagnosis {
   const { root } = layout;
   const served = isServed(layout);
-  const ward: Ward = { now: wallClock(), setAside: (path) => setAside(layout, path), living: livingRuns(layout) };
+  const ward: Ward = {
+    now: wallClock(),
+    setAside: (path) => setAside(layout, path),
+    living: livingRuns(layout),
+    othersMayDrop: othersMayDrop(layout),
+  };
   const findings = examineTop(layout, ward);
   if (isOfThisFormat(layout)) for (const name of jobNames(layout)) findings.push(...examineJob(layout.job(name), ward));
   // A living daemon looks after what it has claimed, and after much that it has yet to look at.
@@ -71,6 +77,11 @@ function isServed(layout: Layout): boolean {
   const { kind, record } = daemonOf(layout);
   const own = ownIdentity();
   return kind !== 'stopped' && !(record?.identity.pid === own.pid && record.identity.startTicks === own.startTicks);
+}
+
+function othersMayDrop({ config }: Layout): boolean {
+  const read = readParsed(config, (text) => parseConfig(text, config));
+  return read.kind === 'ok' && read.value.ok && read.value.config.allowedOwners.length > 0;
 }
 
 function livingRuns({ jobs }: Layout): Set<string> {

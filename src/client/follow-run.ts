@@ -120,7 +120,7 @@ class Follower {
     if (sizeOf(unfinishedIn(this.job)) > 0) return;
     // Attempts that ended meanwhile have made their directories before what they belong to left pending/ and running/.
     this.meetNew(true);
-    for (const tail of [...this.active.values()]) this.read(tail);
+    for (const tail of [...this.active.values()]) this.read(tail, true);
     if (this.active.size > 0) return;
     this.finish();
     this.resolve();
@@ -171,14 +171,15 @@ class Follower {
     return false;
   }
 
-  private read(tail: Tail): void {
+  /** `isLast`: nothing of the job is unfinished, so what has not begun by now was made for an attempt that was given back. */
+  private read(tail: Tail, isLast = false): void {
     if (tail.isClosed || this.isHeldUp) return;
     const state = tail.read();
     if (state === 'more') setImmediate(() => this.guard(() => this.read(tail)));
-    if (state !== 'over' && state !== 'gone') return;
+    if (state !== 'over' && state !== 'gone' && !(isLast && state === 'not begun')) return;
     tail.close();
     this.active.delete(tail.name);
-    if (state === 'over') this.over.add(tail.name); // the number of one that is gone may be given again
+    if (state !== 'gone') this.over.add(tail.name); // the number of one that is gone may be given again
     this.handlers.onEnd?.(tail.run);
     this.soon();
   }
@@ -216,12 +217,12 @@ class Tail {
   }
 
   /** Hands on what is new. `over`: the attempt has its result or is void, `gone`: it was removed, and nothing is left to be read. */
-  read(): 'over' | 'gone' | 'more' | 'waiting' {
+  read(): 'over' | 'gone' | 'more' | 'waiting' | 'not begun' {
     this.isDue = false;
     if (this.fd === undefined && !isThere(this.layout.root)) return 'gone';
     const isOver = hasResult(this.layout) || !isThere(this.layout.root);
     this.fd ??= this.open();
-    if (this.fd === undefined) return isOver ? 'over' : 'waiting';
+    if (this.fd === undefined) return isOver ? 'over' : 'not begun';
     if (fstatSync(this.fd).nlink > 1 && isVoid(this.layout)) return 'over';
     for (let i = 0; i < CHUNKS_AT_A_TIME; i++) {
       const chunk = Buffer.allocUnsafe(CHUNK_BYTES);

@@ -286,10 +286,13 @@ class OneTask implements Target {
   }
 }
 
+/** Reasons for which a command was never started. */
+const NOT_STARTED: ReadonlySet<string> = new Set(['cwd', 'env', 'stdin', 'start']);
+
 /** The task's own status; 125 where we could not even start it; 1 where there is none that says failure. */
 function failureStatus(result: AttemptResult | undefined): number {
   if (result === undefined || result.reason === 'lost') return 1;
-  if (result.exit_code === null) return result.reason === 'start' ? 125 : 1;
+  if (result.exit_code === null) return NOT_STARTED.has(result.reason) ? 125 : 1;
   return result.exit_code === 0 ? 1 : result.exit_code;
 }
 

@@ -200,10 +200,13 @@ function mayEnd(world: World, until = Number.POSITIVE_INFINITY): boolean {
   return world.stopping === 'now' || (world.stopping !== undefined && world.attempts.size === 0);
 }
 
-/** All that was found is judged, moved and ended; what runs and may run is left running. */
+/** All that was found is judged, moved and ended, but in jobs that are left alone; what runs and may run is left running. */
 function isSettled({ active, bundles, settling, strays, attempts }: World): boolean {
-  const isQuiet = active.size === 0 && bundles.size === 0 && settling.size === 0 && strays.length === 0;
-  return isQuiet && [...attempts].every((attempt) => attempt.ending === undefined && !attempt.isFamilyTold);
+  if (bundles.size > 0 || settling.size > 0 || strays.length > 0) return false;
+  for (const job of active) if (!job.isLeftAlone) return false;
+  for (const { job, ending, isFamilyTold } of attempts)
+    if (!job.isLeftAlone && (ending !== undefined || isFamilyTold)) return false;
+  return true;
 }
 
 async function finish(world: World, sync: GroupSync): Promise<Stopped> {

@@ -1,7 +1,7 @@
 // What a task's command finds: working directory, environment in layers, standard input. Everything that can be missing
 // (a captured environment, env_file, a directory) is looked for here, so that the attempt fails with a sentence.
 import { createHash } from 'node:crypto';
-import { statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { errnoOf, unless } from '../errors.ts';
@@ -27,12 +27,21 @@ export function workingDirectory(world: World, spec: TaskSpec): string {
   const root = world.layout.root;
   const home = basename(root) === '.spoold' ? dirname(root) : (world.inherited.HOME ?? '/');
   const cwd = spec.cwd === undefined ? home : resolve(home, spec.cwd);
-  const stat = unless(UNREACHABLE, () => statSync(cwd, { throwIfNoEntry: false }));
+  const stat = lookFor('cwd', cwd);
   if (stat?.isDirectory()) return cwd;
   throw new Unstartable(
     'cwd',
     `its working directory ${cwd} ${stat === undefined ? 'does not exist' : 'is no folder'}: make it, or change cwd`,
   );
+}
+
+/** What lies there, if anything; where that cannot be told (a mount that does not answer), the attempt fails. */
+function lookFor(reason: Reason, path: string): Stats | undefined {
+  try {
+    return unless(UNREACHABLE, () => statSync(path, { throwIfNoEntry: false }));
+  } catch (error) {
+    throw new Unstartable(reason, `its ${reason} cannot be looked at: ${(error as Error).message}`);
+  }
 }
 
 export interface EnvironmentChange {
@@ -112,7 +121,7 @@ export function standardInput(
     return path;
   }
   const path = isAbsolute(spec.stdin.file) ? spec.stdin.file : resolve(cwd, spec.stdin.file);
-  const stat = unless(UNREACHABLE, () => statSync(path, { throwIfNoEntry: false }));
-  if (stat === undefined) throw new Unstartable('stdin', `the file for its standard input, ${path}, does not exist`);
+  if (lookFor('stdin', path) === undefined)
+    throw new Unstartable('stdin', `the file for its standard input, ${path}, does not exist`);
   return path;
 }

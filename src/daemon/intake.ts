@@ -3,7 +3,7 @@
 // by the next look and nothing is decided by which of them came first.
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { unless } from '../errors.ts';
+import { errnoOf, unless } from '../errors.ts';
 import { isThere, moveIfFree, remove } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { nameProblem, taskIdOf } from '../protocol/names.ts';
@@ -128,12 +128,15 @@ function leaveFolder(job: Job): false {
   return false;
 }
 
+/** Trouble of the host, that may be over at the next look. */
+const PASSING: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EIO', 'ENOSPC', 'EDQUOT']);
+
 /** If it fails, the folder counts as unread, and the hint as not followed: the next look at the job finds again what was missed. */
 function orAgain(job: Job, state: State, action: () => void, hint?: string): void {
   try {
     action();
   } catch (error) {
-    job.hasFailedLooks = true;
+    job.hasFailedLooks ||= PASSING.has(errnoOf(error) ?? '');
     job.seen.delete(state);
     if (hint !== undefined) job.failedHints.push([state, hint]);
     throw error;

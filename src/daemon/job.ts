@@ -110,7 +110,7 @@ export class Job implements Candidate {
   /** Folders to be read as a whole, and single names in them to be looked at. */
   readonly dirty = new Set<State>();
   readonly hints = new Map<State, Set<string>>();
-  /** Something in its folders could not be looked at since the last full look, and hints that could not be followed. */
+  /** Something in its folders could not be looked at since the last full look, which may pass; and hints that could not be followed. */
   hasFailedLooks = false;
   readonly failedHints: [state: State, name: string][] = [];
   /** The folder that is being read. */

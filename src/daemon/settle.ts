@@ -152,6 +152,7 @@ export function giveBack(world: World, attempt: Attempt): void {
   const wasCancelled = attempt.ending?.reason === 'cancelled' && isThere(job.layout.task('running', id));
   if (isCancelled(attempt, wasCancelled ? 'cancelled' : 'pending') && !hasEndedFamily(world, attempt))
     return lookSoon(world, attempt);
+  const failed = attempt.spec !== undefined && !isThere(attempt.run.layout.script);
   if (attempt.handedAt !== undefined && !isThere(attempt.run.layout.script))
     addStray(world, job.name, attempt.run.layout.root, attempt.holdings);
   moveTo(world, attempt, wasCancelled ? 'cancelled' : 'pending');
@@ -162,8 +163,12 @@ export function giveBack(world: World, attempt: Attempt): void {
   const reason = attempt.runner === undefined ? 'it never began' : 'its run directory was removed';
   world.event({ job: job.name, task: id, attempt: attempt.run.attempt, event: 'given_back', reason });
   relocate(world, job, id);
+  if (failed) job.graph.delay(id, wallClock() + FAILED_AGAIN_MS);
   job.graph.judgeAgain(id);
 }
+
+/** What could not even be written down for its runner is tried again after this, in ms. */
+const FAILED_AGAIN_MS = 1_000;
 
 function resultOf(attempt: Attempt, end: End, host: string): AttemptResult {
   const now = wallClock();

@@ -7,9 +7,12 @@ export function wallClock(): number {
   return Date.now();
 }
 
-/** Seconds since the host started, suspended time included: the same clock as start times in /proc. */
+/**
+ * Seconds since the host started, suspended time included: the same clock as start times in /proc. Some containers (LXC)
+ * are shown an uptime of their own, which is less than the host's other clock says.
+ */
 export function uptime(): number {
-  return hostUptime();
+  return Math.max(hostUptime(), Number(process.hrtime.bigint()) / 1e9);
 }
 
 /** Milliseconds on a clock that only goes forward; for durations within this process. */

@@ -53,12 +53,12 @@ export function ownIdentity(): ProcessIdentity {
   return { pid: self.pid, startTicks: self.startTicks, ...ownPlace() };
 }
 
-/** True if `id` was taken on this host since it was started: false is no proof of death where a disk is shared. */
+/** True if `id` was taken on this host since it was started, whatever its name was then: false is no proof of death where a disk is shared. */
 export function isOfThisBoot(id: ProcessIdentity): boolean {
-  return id.host === ownPlace().host && id.boot === ownPlace().boot;
+  return id.boot === ownPlace().boot;
 }
 
-/** True if `id` can be seen from here, if it lives: taken on this host, since it was started, in this PID namespace. */
+/** True if `id` can be seen from here, if it lives: taken on this host since it was started, in this PID namespace. */
 export function isOfThisPlace(id: ProcessIdentity): boolean {
   return isOfThisBoot(id) && id.pidns === ownPlace().pidns;
 }
@@ -70,8 +70,7 @@ export function isOfThisPlace(id: ProcessIdentity): boolean {
  */
 export function livenessOf(id: ProcessIdentity): 'alive' | 'dead' | 'unknown' {
   const place = ownPlace();
-  if (id.host !== place.host) return 'unknown';
-  if (id.boot !== place.boot) return 'dead';
+  if (id.boot !== place.boot) return id.host === place.host ? 'dead' : 'unknown';
   if (id.pidns !== place.pidns) return 'unknown';
   return isAlive(id) ? 'alive' : 'dead';
 }
@@ -150,6 +149,11 @@ function lookAtProcess(pid: number, uid: number | undefined, prefix: string): Pr
     if (stdout !== undefined) entry.stdout = stdout;
   }
   return entry;
+}
+
+/** True if it writes its standard output or error there. */
+export function writesTo(pid: number, path: string): boolean {
+  return [1, 2].some((fd) => ifReadable(() => readlinkSync(`/proc/${pid}/fd/${fd}`)) === path);
 }
 
 function valueIn(environment: Buffer, prefix: string): string | undefined {

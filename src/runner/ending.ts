@@ -19,6 +19,7 @@ import {
   seesTheSame,
   signalGroup,
   signalProcess,
+  writesTo,
 } from '../host/identity.ts';
 
 /** The variable to look for in /proc: `lookAtProcesses(RUN_DIR_VARIABLE)`. */
@@ -39,9 +40,9 @@ export function membersOf(table: ProcessTable, attempt: AttemptProcesses): Proce
   const members = new Set(
     all.filter(
       (entry) =>
-        ((entry.value === attempt.runDir || writesTo(entry, log)) && seesTheSame(entry.pid, attempt.runDir)) ||
+        ((entry.value === attempt.runDir || isOnItsWay(entry, log)) && seesTheSame(entry.pid, attempt.runDir)) ||
         (runner && entry.ppid === runner.pid) ||
-        isForked(table, attempt, entry),
+        isOrphan(table, attempt, entry, log),
     ),
   );
   const excluded = new Set([1, process.pid, runner?.pid]);
@@ -66,13 +67,20 @@ function runnerIn(table: ProcessTable, attempt: AttemptProcesses): ProcessEntry 
 }
 
 /**
- * Forked by a runner that has died since, and on its way to become the command: its log is not its output yet, and its parent
- * is gone. The session of the runner is all that tells, and holds that number until the last in it has ended.
+ * Without the variable, and its runner has died: forked and on its way to become the command, or a command that has cleared
+ * its environment. The session of the runner tells, which holds that number until the last in it has ended; of what has its
+ * own program by now, the log that it writes to tells, too.
  */
-function isForked(table: ProcessTable, { runner }: AttemptProcesses, entry: ProcessEntry): boolean {
+function isOrphan(
+  table: ProcessTable,
+  { runner }: AttemptProcesses,
+  entry: ProcessEntry,
+  log: string | undefined,
+): boolean {
   if (runner === undefined || entry.session !== runner.pid || entry.pid === runner.pid) return false;
   const holder = table.byPid.get(runner.pid);
-  return entry.comm === LAUNCHER && (holder === undefined || holder.startTicks === runner.startTicks);
+  if (entry.value !== undefined || (holder !== undefined && holder.startTicks !== runner.startTicks)) return false;
+  return entry.comm === LAUNCHER || (log !== undefined && writesTo(entry.pid, log));
 }
 
 /** The name of the native launcher, and of the runners that it forks. */
@@ -84,7 +92,7 @@ function logOf(runDir: string): string | undefined {
 }
 
 /** The runner itself writes to the launcher's pipe, so only what stands between it and the command is found by this. */
-function writesTo(entry: ProcessEntry, log: string | undefined): boolean {
+function isOnItsWay(entry: ProcessEntry, log: string | undefined): boolean {
   return log !== undefined && entry.stdout === log;
 }
 

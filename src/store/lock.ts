@@ -51,10 +51,16 @@ export class Lock {
 
   /**
    * False, and `onLost` is called, if the lock is another one than ours, or gone: somebody has taken our place, and not a
-   * byte more may be written. daemon.json decides nothing here: one who was frozen while writing it may have the last word.
+   * byte more may be written. A disk that does not answer says nothing. daemon.json decides nothing here: one who was frozen
+   * while writing it may have the last word.
    */
   isOurs(): boolean {
-    const ours = unless('EACCES', () => folderId(this.layout.lock) === this.held.id) ?? true;
+    let ours = true;
+    try {
+      ours = folderId(this.layout.lock) === this.held.id;
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+    }
     if (!ours) this.onLost('daemon.lock is not the one that was taken');
     return ours;
   }

@@ -35,7 +35,7 @@ describe('the exit status of wait', { concurrency: true }, () => {
     ["the task's own for a failure", { shell: 'exit 42' }, 42],
     ['128 + n for a signal', { shell: 'kill -KILL $$' }, 137],
     ['127 for a command that does not exist', { command: ['no-such-command-here'] }, 127],
-    ['1 for a working directory that does not exist', { command: ['true'], cwd: '/no/such/folder' }, 1],
+    ['125 for a working directory that does not exist', { command: ['true'], cwd: '/no/such/folder' }, 125],
     ['that of the last attempt', { shell: 'exit $SPOOLD_ATTEMPT', retry: 2 }, 3],
   ];
   for (const [index, [what, task, expected]] of statuses.entries()) {

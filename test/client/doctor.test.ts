@@ -316,6 +316,28 @@ test('the command tells it in words and in JSON, and its status says whether any
   assert.deepEqual([none.status, none.out], [3, '']);
 });
 
+test('a pending/ that is open to all is in order where others may drop, and only it', async (t) => {
+  const { place, job } = await healthy(t);
+  await place.end();
+  chmodSync(job.path('pending'), 0o1777);
+  assert.deepEqual(await kindsOf(place), ['mode']);
+  writeFileSync(place.at('config.yaml'), 'allowed_owners: [12345]\n');
+  assert.deepEqual(await kindsOf(place), []);
+  chmodSync(job.path('failed'), 0o777);
+  assert.deepEqual(await kindsOf(place), ['mode']);
+});
+
+test('--fix comes to an end where a job.json does not read', async (t) => {
+  const { place, job } = await healthy(t);
+  await place.end();
+  writeFileSync(job.path('job.json'), '');
+  place.job('sound').drop('x', { command: 'true' });
+  mkdirSync(place.job('sound').path('running'));
+  renameSync(place.job('sound').file('pending', 'x'), place.job('sound').file('running', 'x'));
+  await recover(place);
+  assert.equal(place.job('sound').folderOf('x'), 'pending');
+});
+
 test('--fix comes to an end where a task whose time has come may not start', async (t) => {
   const { place, job } = await healthy(t);
   await place.end();

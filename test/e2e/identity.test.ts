@@ -65,6 +65,31 @@ describe('a runner that is killed alone', () => {
       assert.deepEqual(reasonsOf(job, 'x'), ['lost', 'exit']);
     }));
 
+  test('is seen to have left its command, though that has cleared its environment', () =>
+    inPlace(async (place) => {
+      await place.start();
+      const work = `
+        const { appendFileSync, existsSync } = require('fs');
+        const account = (word) => appendFileSync('${place.aside('account')}', word + ' ' + process.argv[1] + '\\n');
+        account('begin');
+        const wait = setInterval(() => {
+          if (!existsSync('${place.aside('go')}')) return;
+          account('end');
+          clearInterval(wait);
+        }, 50);`;
+      const job = place.job('a').drop('x', {
+        shell: `exec env -i X=1 '${process.execPath}' -e "$WORK" "$SPOOLD_ATTEMPT"`,
+        env: { WORK: work },
+      });
+      await begins(place);
+      assert.ok(signalProcess(runnerOf(job, 'x'), 'SIGKILL'));
+      await looksAgain(place);
+      assert.deepEqual([job.isClaimed('x'), place.lines('account')], [true, ['begin 1']]);
+      letGo(place);
+      await job.comesTo('succeeded', 'x');
+      assert.deepEqual(place.lines('account'), ['begin 1', 'end 1', 'begin 2', 'end 2']);
+    }));
+
   test('between its fork and the exec of its command: that comes to its end before another attempt begins', (t) =>
     inPlace(async (place) => {
       const daemon = await place.start();

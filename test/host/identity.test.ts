@@ -25,8 +25,9 @@ test('the same PID with another start time is another process: the first is dead
   assert.equal(livenessOf({ ...own, startTicks: own.startTicks + 1 }), 'dead');
 });
 
-test('only the same host proves death, and only the same PID namespace within one boot', () => {
-  assert.equal(livenessOf({ ...own, host: 'elsewhere' }), 'unknown');
+test('only another boot of the same host proves death, and only the same PID namespace within one boot', () => {
+  assert.equal(livenessOf({ ...own, host: 'elsewhere', boot: 'another' }), 'unknown');
+  assert.equal(livenessOf({ ...own, host: 'its name before' }), 'alive');
   assert.equal(livenessOf({ ...own, pidns: '1' }), 'unknown');
   assert.equal(livenessOf({ ...own, boot: 'another' }), 'dead');
   assert.deepEqual([isOfThisBoot(own), isOfThisBoot({ ...own, boot: 'another' })], [true, false]);

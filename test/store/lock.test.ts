@@ -138,13 +138,13 @@ test('a daemon.json copied with its directory speaks of another directory', asyn
 
 test('a daemon of another host has the directory while its lock is young', (t) => {
   const layout = scratchStateDir(t);
-  leaveLock(layout, { ...ownIdentity(), host: 'elsewhere' }, 1000);
+  leaveLock(layout, { ...ownIdentity(), host: 'elsewhere', boot: 'another' }, 1000);
   assert.equal(daemonOf(layout).kind, 'elsewhere');
 });
 
 test('the lock of a daemon of another host is taken once it is old, and by age it is said', async (t) => {
   const layout = scratchStateDir(t);
-  leaveLock(layout, { ...ownIdentity(), host: 'elsewhere' }, LOCK_STALE_MS - 4000);
+  leaveLock(layout, { ...ownIdentity(), host: 'elsewhere', boot: 'another' }, LOCK_STALE_MS - 4000);
   assert.equal(daemonOf(layout).kind, 'elsewhere');
   const lock = await hold(t, layout);
   assert.equal(lock.takenByAge, true);
@@ -153,7 +153,7 @@ test('the lock of a daemon of another host is taken once it is old, and by age i
 
 test('an old lock of another host is taken at once, by age too', async (t) => {
   const layout = scratchStateDir(t);
-  leaveLock(layout, { ...ownIdentity(), host: 'elsewhere' }, LOCK_STALE_MS + 60_000);
+  leaveLock(layout, { ...ownIdentity(), host: 'elsewhere', boot: 'another' }, LOCK_STALE_MS + 60_000);
   assert.equal(daemonOf(layout).kind, 'stopped');
   assert.equal((await hold(t, layout)).takenByAge, true);
 });
