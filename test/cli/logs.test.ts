@@ -34,17 +34,6 @@ describe('logs', { concurrency: true }, () => {
     assert.deepEqual([...bytes], [...Buffer.from('a\0\xffb\r\nno end', 'latin1')]);
   });
 
-  it('-f of a job ends with it, though a folder was made for an attempt that never began', async () => {
-    const gate = place.aside('gate-of-unused');
-    const job = place.job('unused').drop('x', { shell: `echo said; until [ -e '${gate}' ]; do sleep 0.05; done` });
-    await job.comesTo('running', 'x');
-    mkdirSync(job.path('runs/y.1/pending'), { recursive: true });
-    const followed = following(place, '-f', 'unused');
-    await waitUntil('it follows', () => followed.out().includes('said'));
-    writeFileSync(gate, '');
-    assert.equal(await followed.ended, 0);
-  });
-
   it('-n gives the last lines only, also of a line without an end, and none for 0', async () => {
     const job = place.job('tail').drop('x', { shell: 'seq 1 100000; printf end' });
     await job.comesTo('succeeded', 'x');

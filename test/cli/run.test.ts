@@ -247,6 +247,12 @@ describe('spoold run, where a daemon runs', () => {
     assert.equal(out, 'green\n');
   });
 
+  it('ends, though a folder was made for an attempt that never began', async () => {
+    const unused = 'mkdir -p "$SPOOLD_DIR/jobs/$SPOOLD_JOB/runs/$SPOOLD_TASK.7/pending"; echo said';
+    const { status, out } = await desk.run('--dir', desk.place.dir, '--shell', unused);
+    assert.deepEqual({ status, out }, { status: 0, out: 'said\n' });
+  });
+
   it('cancels it there when it is interrupted', async () => {
     const { child, out, end } = desk.spawn('--dir', desk.place.dir, '--', 'sh', '-c', 'echo $SPOOLD_JOB; sleep 1000');
     const name = (await waitUntil('it has begun', () => out().includes('\n') && out(), out)).trim();
