@@ -1,4 +1,5 @@
 // Editing with a person at the terminal: the editor, what is wrong, and the editor again until it is right or given up.
+import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { type Draft, draftOf, problemsWith, putBack, runEditor } from '../client/edit.ts';
 import { SpooldError } from '../errors.ts';
@@ -36,7 +37,9 @@ function invalid({ copy }: Draft, problems: readonly string[]): SpooldError {
 async function isWanted(question: string): Promise<boolean> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    return !/^\s*n/i.test(await terminal.question(question));
+    // Ctrl-C and Ctrl-D close it without an answer.
+    const closed = once(terminal, 'close').then(() => 'n');
+    return !/^\s*n/i.test(await Promise.race([terminal.question(question).catch(() => 'n'), closed]));
   } finally {
     terminal.close();
   }

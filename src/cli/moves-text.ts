@@ -1,6 +1,6 @@
 // What the verbs that move tasks say about it.
 import type { Ended, Move, Moves, Unmoved } from '../client/moves.ts';
-import { count, list } from './words.ts';
+import { count, list, oneLine } from './words.ts';
 
 /** One line for one task, one for many of a job. `words` and `many`: what became of it, and of them. */
 export function movesText({ moved, unmoved }: Moves, words: (move: Move) => string, many = ''): string[] {
@@ -14,7 +14,7 @@ export function movesText({ moved, unmoved }: Moves, words: (move: Move) => stri
 }
 
 export function addressOf({ job, task }: { job: string; task: string }): string {
-  return `${job}/${task}`;
+  return oneLine(`${job}/${task}`);
 }
 
 function unmovedText(unmoved: Unmoved): string {

@@ -60,7 +60,6 @@ async function serve(dir: string | undefined, log: 'file' | 'stderr', onServing?
     import('../client/directory.ts'),
     import('../client/stop-request.ts'),
   ]);
-  let draining = false;
   let serving: Awaited<ReturnType<typeof daemon.serve>> | undefined;
   let early = false;
   const stop = () => {
@@ -68,9 +67,7 @@ async function serve(dir: string | undefined, log: 'file' | 'stderr', onServing?
       early = true;
       return;
     }
-    const how = draining ? 'now' : (takeStopRequest(serving.layout) ?? 'now');
-    draining = how === 'drain';
-    serving.stop(how);
+    serving.stop(takeStopRequest(serving.layout) ?? 'now');
   };
   // Before it serves: whoever sees it serve may signal it.
   process.on('SIGTERM', stop);

@@ -115,7 +115,8 @@ export function overviewText(overview: Overview, show: Show): string[] {
   for (const task of failed) lines.push(...failureLines(task, task.lastLines, show));
   const allRejected = jobs.reduce((sum, { counts }) => sum + counts.rejected, 0);
   const whyRejected = rejected.map(
-    ({ job, name, reason }) => `  ${coloured('rejected', `${job}/${name}`)}  ${oneLine(reason || BY_HAND, show.width)}`,
+    ({ job, name, reason }) =>
+      `  ${coloured('rejected', oneLine(`${job}/${name}`))}  ${oneLine(reason || BY_HAND, show.width)}`,
   );
   section('Rejected', allRejected, MOST_OTHERS, whyRejected);
   section(
@@ -239,7 +240,8 @@ function limitText(parallel: JobReport['parallel']): string {
 
 function jobTaskLine(task: JobTask, state: Folder, width: number, show: Show): string {
   const words = jobTaskWords(task, state, show);
-  return words === '' ? `  ${coloured(state, task.id)}` : `  ${coloured(state, task.id.padEnd(width))}  ${words}`;
+  const name = oneLine(task.id);
+  return words === '' ? `  ${coloured(state, name)}` : `  ${coloured(state, name.padEnd(width))}  ${words}`;
 }
 
 function jobTaskWords({ attempt, since, remark }: JobTask, state: Folder, show: Show): string {

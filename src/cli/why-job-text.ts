@@ -36,7 +36,7 @@ export function jobWhyText(told: JobWhy, show: Show): string[] {
 }
 
 function name({ task, state }: Why): string {
-  return coloured(state === 'unknown' ? 'pending' : state, task);
+  return coloured(state === 'unknown' ? 'pending' : state, oneLine(task));
 }
 
 function groupLines(groups: readonly Group[], all: number, telling: Telling): string[] {

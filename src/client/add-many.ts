@@ -56,7 +56,8 @@ export function prepareMany(
   const ids = new MadeIds(isChild ? () => false : (made) => made === id || taken(made));
   const named = new Map<string, Raw>();
   for (const [index, { args, task }] of tasks.entries()) {
-    const part = idPart(args.join('+')) || String(index + 1);
+    const made = idPart(args.join('+')) || String(index + 1);
+    const part = isChild && id === undefined && /^\d+$/.test(made) ? `n${made}` : made; // numbers are those of single ones
     named.set(ids.take(prefix === undefined ? part : `${prefix}.${part}`), { cwd: currentFolder(), ...task });
   }
   const family = id === undefined || isChild ? undefined : id;
@@ -65,6 +66,7 @@ export function prepareMany(
     return { id: own, ...task, ...lineage };
   });
   if (family !== undefined) entries.push(headOf(family, tasks.length, dependencies));
+  else if (id !== undefined) entries.push(sumOf(id, [...named.keys()], dependencies));
   if (entries.length > 0) judge(entries, files);
   return { job, tasks: named, entries };
 }
@@ -76,6 +78,12 @@ function headOf(id: string, count: number, dependencies: unknown): Raw & { id: s
     return { id, command, description: `what depends on ${id} waits for its ${count} tasks`, [FOR_EACH_KEY]: count };
   const description = 'of an empty list: there was nothing to do';
   return { id, command, description, ...(dependencies !== undefined && { dependencies }) };
+}
+
+/** Of children, whose family is the task that queues them, it waits for all of them. */
+function sumOf(id: string, members: readonly string[], dependencies: unknown): Raw & { id: string } {
+  if (members.length === 0) return headOf(id, 0, dependencies);
+  return { id, command: ['true'], description: `waits for ${members.length} tasks`, dependencies: members };
 }
 
 function judge(entries: readonly Raw[], job: JobLayout | undefined): void {

@@ -11,7 +11,7 @@ import { parseJson } from '../protocol/json.ts';
 import { describeJsonError, describeProblems } from '../protocol/problems.ts';
 import { mergeDefaults, parseTask, type Raw } from '../protocol/task.ts';
 import { claimedAttempt } from '../store/runs.ts';
-import { fileStamp } from '../store/tasks.ts';
+import { fileStamp, foldersHolding } from '../store/tasks.ts';
 import { jobDefaults, readTask } from './facts.ts';
 import { findTask, type FoundTask } from './find.ts';
 import { recordEvents } from './who.ts';
@@ -110,7 +110,7 @@ export function putBack(layout: Layout, draft: Draft): 'changed' | 'unchanged' |
     throw overtaken(layout, draft);
   if (task.state === 'rejected') return dropAnew(layout, draft, text);
   replaceWhole(path, text, { sync: true });
-  if (task.state === 'pending' && startedMeanwhile(draft, text)) throw overtaken(layout, draft);
+  if (task.state === 'pending' && leftMeanwhile(draft, text)) throw overtaken(layout, draft);
   syncFolder(task.layout.folder(task.state === 'held' ? 'pending' : task.state));
   recordEvents(layout, [{ job: task.job, task: task.id, event: 'edited' }]);
   discard(draft);
@@ -135,11 +135,12 @@ function dropAnew(layout: Layout, draft: Draft, text: string): 'queued' {
   return 'queued';
 }
 
-/** It was claimed between our look and our rename: then running/ has either our text, or the one before and ours is one too many. */
-function startedMeanwhile({ task, path }: Draft, text: string): boolean {
-  if (claimedAttempt(task.layout, task.id) === undefined) return false;
-  const running = readTask(task.layout.task('running', task.id));
-  if (running.kind !== 'ok' || running.text === text) return false;
+/** It left between our look and our rename: then another folder has either our text, or the one before and ours is one too many. */
+function leftMeanwhile({ task, path }: Draft, text: string): boolean {
+  const elsewhere = foldersHolding(task.layout, task.id).find((state) => state !== 'pending');
+  if (elsewhere === undefined) return false;
+  const there = readTask(task.layout.task(elsewhere, task.id));
+  if (there.kind !== 'ok' || there.text === text) return false;
   const ours = readTask(path);
   if (ours.kind === 'ok' && ours.text === text) remove(path);
   return true;

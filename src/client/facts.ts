@@ -61,7 +61,8 @@ function textsIn(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
 }
 
-const READ: readonly State[] = ['pending', 'failed', 'cancelled', 'skipped', 'rejected', 'running'];
+/** What was rejected first: a task of that id is put over it. */
+const READ: readonly State[] = ['rejected', 'pending', 'failed', 'cancelled', 'skipped', 'running'];
 
 /** A job's graph as it lies on the disk now: all that is unfinished or did not succeed. Reads each of these files. */
 export function loadGraph(job: JobLayout): JobGraph {
@@ -79,7 +80,7 @@ export function loadGraph(job: JobLayout): JobGraph {
     for (const id of idsIn(job.folder(state))) put(id, job.task(state, id), state);
   }
   for (const name of namesIn(job.folder('pending'))) {
-    if (isHeldName(name) && graph.get(heldId(name)) === undefined)
+    if (isHeldName(name) && (graph.get(heldId(name))?.state ?? 'rejected') === 'rejected')
       put(heldId(name), `${job.folder('pending')}/${name}`, 'held');
   }
   return graph;

@@ -11,7 +11,7 @@ import {
   syncFolder,
   touch,
 } from '../host/atomic.ts';
-import { wallClock } from '../host/clock.ts';
+import { monotonic, wallClock } from '../host/clock.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { compareNatural } from '../protocol/names.ts';
 import { mayMove, type State } from '../protocol/states.ts';
@@ -23,6 +23,7 @@ import { causeOf } from './facts.ts';
 import { Families } from './families.ts';
 import { findJob, findTask, type Found, type FoundTask } from './find.ts';
 import { pauseFor } from './logs.ts';
+import { isServed } from './place.ts';
 import { retryAt } from './waiting.ts';
 import { recordEvents } from './who.ts';
 
@@ -51,6 +52,8 @@ export interface Moves {
 }
 
 const ROUNDS = 5;
+/** So long an array of the job is waited for while its tasks come, in ms. */
+const SPREADS_WITHIN_MS = 60_000;
 
 /**
  * Cancels a task, waiting or running, and its family with it; one that has succeeded, if some of its family has not
@@ -176,16 +179,25 @@ export function cancelJob(layout: Layout, name: string): Moves {
   const job = findJob(layout, name);
   const moved: Move[] = [];
   // What waits goes first, so that nothing starts in the place of what is being ended; what has moved meanwhile is found by the next round.
+  const spreadBy = monotonic() + (isServed(layout) ? SPREADS_WITHIN_MS : 0);
   for (let round = 0; round < ROUNDS; round++) {
     const some = [
       ...moveMany(layout, name, 'pending', 'cancelled', 'cancelled'),
       ...moveMany(layout, name, 'running', 'cancelled', 'cancelled'),
     ];
     moved.push(...some);
-    if (some.length === 0) break;
+    if (isSpreading(job) && monotonic() < spreadBy) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+      round = -1; // more of the array is on its way
+    } else if (some.length === 0) break;
   }
   const held = namesIn(job.folder('pending')).filter(isHeldName);
   return { moved, unmoved: held.map((task) => ({ job: name, task, state: 'held', why: 'held' })) };
+}
+
+/** An array of the job is being made tasks of by a daemon. */
+function isSpreading(job: JobLayout): boolean {
+  return namesIn(job.folder('pending')).some((name) => name.startsWith('.bundle-'));
 }
 
 /** All failed and cancelled tasks of a job wait again. Errors: JOB_UNKNOWN. */

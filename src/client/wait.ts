@@ -236,7 +236,8 @@ class OneTask implements Target {
     const result = lastResult(this.job, this.id);
     if (state !== 'succeeded') {
       const status = state === 'failed' ? failureStatus(result) : 1;
-      return { ...base, state, status, message: result?.message ?? state };
+      const why = result?.to === state ? result.message : undefined; // else it was moved since that attempt
+      return { ...base, state, status, message: why ?? state };
     }
     const bad = this.unsuccessfulFamily();
     return bad === undefined
@@ -321,7 +322,7 @@ class Watch {
   private servedAt: number | undefined;
   private readonly began = monotonic();
   /** Since when nothing has been able to start, and what was seen then. */
-  private stuck: { stamp: string; since: number } | undefined;
+  private stuck: { stamp: string; since: number; after: number } | undefined;
 
   constructor(layout: Layout) {
     this.layout = layout;
@@ -336,11 +337,11 @@ class Watch {
     const idle = [...jobs.values()].every((target) => target.unfinished().running.size === 0);
     const stamp = idle ? [...jobs.values()].map((target) => stampOf(target.job)).join() : undefined;
     if (stamp === undefined) this.stuck = undefined;
-    else if (this.stuck?.stamp !== stamp) this.stuck = { stamp, since: monotonic() };
-    else if (monotonic() - this.stuck.since > STUCK_AFTER_MS) {
+    else if (this.stuck?.stamp !== stamp) this.stuck = { stamp, since: monotonic(), after: STUCK_AFTER_MS };
+    else if (monotonic() - this.stuck.since > this.stuck.after) {
       const reasons = [...jobs.values()].map((target) => whyNothingStarts(this.layout, target));
       if (reasons.every((reason) => reason !== undefined)) throw stuckError(reasons);
-      this.stuck.since = monotonic(); // ask again after the same while
+      this.stuck = { stamp, since: monotonic(), after: Math.min(2 * this.stuck.after, 10_000) }; // it reads all that waits
     }
   }
 }

@@ -318,11 +318,14 @@ function notFound(job: Job, id: string): void {
     return job.graph.move(id, 'held');
   }
   // A rename under way can hide a name from one look, never from two. Its file may also be held back.
-  if (node.state === 'held' ? job.missing.has(id) : job.missing.delete(id)) job.graph.forget(id);
-  else {
-    job.missing.add(id);
-    job.soil('pending');
+  if (job.missing.delete(id)) {
+    job.graph.forget(id);
+    if (isThere(job.layout.task('rejected', id))) job.hint('rejected', `${id}.json`);
+    return;
   }
+  job.missing.add(id);
+  if (node.state === 'held') job.hasHeld = true; // so that the next reading asks for it again
+  job.soil(node.state === 'held' ? 'pending' : node.state);
 }
 
 /** running/x.json without a claim: put there by hand, or left by a crash. Back to pending. */

@@ -20,6 +20,7 @@ export function readSettings(world: World, job: Job): void {
   job.trouble = folderProblem(world.layout, job.layout, world.owners);
   if (job.trouble !== undefined && job.trouble !== before)
     world.log.error('a job is left alone until its folders are in order', { job: job.name, reason: job.trouble });
+  if (job.trouble !== before) job.stir();
   if (job.trouble !== undefined) return;
   job.paused = isThere(job.layout.paused);
   const parallel = readParallel(job.layout.parallel);

@@ -103,7 +103,7 @@ function notBeforeOf({ notBefore }: Partial<TaskSpec>, queuedAt: number): number
 }
 
 /** Its last attempt failed, and is to be followed by another. */
-function isBetweenAttempts(job: Job, id: string): boolean {
+export function isBetweenAttempts(job: Job, id: string): boolean {
   const last = runsOf(job.layout, id).findLast((run) => readResult(run.layout) !== undefined);
   return last !== undefined && readResult(last.layout)?.to === 'pending';
 }

@@ -10,12 +10,13 @@ import { cancelWaiting } from './endings.ts';
 import { relocate } from './intake.ts';
 import type { Job } from './job.ts';
 import { holdToItsTime } from './job-clock.ts';
+import { isBetweenAttempts } from './judge.ts';
 import { rejectDrop } from './rejections.ts';
 import type { World } from './world.ts';
 
 /** Until nothing is left to do, or `deadline` (monotonic ms): false if it is to be called again. */
 export function reconcile(world: World, job: Job, deadline: number): boolean {
-  if (!job.loaded) {
+  if (!job.loaded || job.isLeftAlone) {
     job.graph.judge();
     return true;
   }
@@ -92,6 +93,8 @@ function bringBack(world: World, job: Job, id: string): void {
 }
 
 function takeAway(world: World, job: Job, id: string, cause: Cause, to: 'skipped' | 'cancelled'): void {
+  // Tried before the job was to stop: it keeps its other attempts, and says so once it is read again.
+  if (to === 'cancelled' && isBetweenAttempts(job, id)) return relocate(world, job, id);
   const what = `${cause.id} is ${cause.folder}`;
   const why =
     to === 'cancelled'

@@ -11,7 +11,7 @@ import { beginEnding, ENDING_INTERVAL_MS, endStrays } from './endings.ts';
 import { isUntouched, lookAtUnfinished, noticeChanges, takeIn } from './intake.ts';
 import { readSettings } from './job-settings.ts';
 import { findJobs, forgetJob } from './jobs.ts';
-import { deadlineOf, startClock } from './job-clock.ts';
+import { deadlineOf, isTimeUp, startClock } from './job-clock.ts';
 import type { Job } from './job.ts';
 import { followHost, limitsOf, slotsOf } from './limits.ts';
 import { errorFields } from './log.ts';
@@ -144,7 +144,11 @@ function takeEverythingIn(world: World): boolean {
       if (done && !job.hasFailedLooks) job.markLoaded();
       all &&= done;
     });
-    if (monotonic() > deadline) return false;
+    if (monotonic() > deadline) {
+      world.active.delete(job);
+      job.stir(); // the others go first in the next turn
+      return false;
+    }
   }
   return all;
 }
@@ -166,12 +170,16 @@ function lookAtSettings(world: World, job: Job): void {
 function startWhatMay(world: World): void {
   const now = wallClock();
   const stopped = world.stopping !== undefined || world.paused || world.holding !== undefined;
-  const free = stopped ? 0 : slotsOf(world) - world.attempts.size;
+  const free = stopped ? 0 : slotsOf(world) - world.attempts.size - world.strays.length;
   for (const job of world.active) rest(world, job, now);
   const planned = free > 0 ? plan(world.ready, limitsOf(world, free), now) : undefined;
   world.roomFor = planned?.roomFor && `${planned.roomFor.job.name}/${planned.roomFor.id}`;
   for (const { job, id, holdings } of planned?.starts ?? []) {
     const begin = (): void => {
+      if (isTimeUp(job)) {
+        job.graph.judgeAgain(id);
+        return job.stir();
+      }
       startClock(job);
       start(world, job, id, holdings);
     };
@@ -180,13 +188,19 @@ function startWhatMay(world: World): void {
   }
 }
 
+/** While it is being read, what is known of a cancelled attempt's family is not all of it; when its time is up, the rest is cancelled. */
+function mayStart(job: Job): boolean {
+  if (isTimeUp(job)) return false;
+  return job.loaded || [...job.attempts.values()].every(({ ending }) => ending?.reason !== 'cancelled');
+}
+
 function earlier(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
 }
 
 /** A job with nothing to be looked at now is left out of the next turns until something stirs it; where it waits for a slot, it is `ready`. */
 function rest(world: World, job: Job, now: number): void {
-  job.free = job.limit - job.attempts.size;
+  job.free = mayStart(job) ? job.limit - job.attempts.size : 0;
   if (job.free > 0 && job.hasReady(now)) world.ready.add(job);
   else world.ready.delete(job);
   const due = earlier(job.free > 0 ? job.graph.nextDue() : undefined, deadlineOf(job, now));
@@ -213,7 +227,7 @@ function nextDue(world: World): number {
   const deadline = monotonic() + SLICE_MS;
   for (const job of world.settling) {
     let next: number | undefined = monotonic() + TROUBLE_AGAIN_MS;
-    guarded(world, job, () => (next = lookAtUnfinished(world, job, deadline)));
+    if (!job.isLeftAlone) guarded(world, job, () => (next = lookAtUnfinished(world, job, deadline)));
     if (next === undefined) world.settling.delete(job);
     else due = Math.min(due, next);
   }

@@ -204,9 +204,15 @@ export function moveByLink(from: string, to: string): MovedByLink {
  */
 export function moveNoReplace(from: string, to: string): Moved {
   if (!isThere(from)) return 'missing';
-  const said = execFileSync('mv', ['-nvT', '--', from, to], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const { status, stdout, stderr, error } = spawnSync('mv', ['-nvT', '--', from, to], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+  });
+  if (error !== undefined) throw error;
   // It says what it renamed. Whether the source is gone does not tell: the daemon may have moved it back by now.
-  if (said.length > 0) return 'moved';
+  if (stdout.length > 0) return 'moved';
+  // Some versions call it a failure that the name is taken.
+  if (status !== 0 && !isThere(to)) throw new Error(stderr.trim());
   return isThere(from) ? 'exists' : 'missing';
 }
 

@@ -19,10 +19,15 @@ interface Family {
 /** A dependent learns that a family it waits for stands otherwise now. */
 export type Tell = (dependent: string, dependency: string, to: Standing, from: Standing | undefined) => void;
 
+/** Each is a look at the disk. */
+const UNHEARD_AT_ONCE = 5_000;
+
 export class Families {
   private readonly families = new Map<string, Family>();
   /** Ids that somebody waits for and nobody has heard of: one may turn up in succeeded/ unseen. */
   private readonly unheard = new Set<string>();
+  /** How far they have been looked for. */
+  private unheardTurn: IterableIterator<string> | undefined;
   private readonly standingOfRoot: (id: string) => Standing;
   private readonly tell: Tell;
 
@@ -123,10 +128,18 @@ export class Families {
     return family?.standing ?? this.judge(root, family);
   }
 
-  /** Looks again for those that nobody has heard of. True if one of them has turned up. */
+  /** Looks again for some of those that nobody has heard of, in turn. True if one of them has turned up. */
   reviewUnheard(): boolean {
     let changed = false;
-    for (const id of this.unheard) changed = this.review(id) || changed;
+    for (let left = UNHEARD_AT_ONCE; left > 0; left--) {
+      this.unheardTurn ??= this.unheard.values();
+      const next = this.unheardTurn.next();
+      if (next.done === true) {
+        this.unheardTurn = undefined;
+        break;
+      }
+      changed = this.review(next.value) || changed;
+    }
     return changed;
   }
 

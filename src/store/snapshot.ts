@@ -60,8 +60,8 @@ export function heldId(name: string): string {
   return name.includes('.') ? name.slice(0, name.lastIndexOf('.')) : name;
 }
 
-/** In which a task is looked for: what is not over yet first, and longest folder last. */
-const LOOK_ORDER: readonly State[] = ['running', 'pending', 'failed', 'cancelled', 'skipped', 'rejected', 'succeeded'];
+/** In which a task is looked for: what is not over yet first; what was rejected may be another file of the same name. */
+const LOOK_ORDER: readonly State[] = ['running', 'pending', 'failed', 'cancelled', 'skipped', 'succeeded', 'rejected'];
 
 /** Where a task lies; undefined if no folder has it. A few stats. A rename under way can hide a name from one look: so there are two. */
 export function stateOf(job: JobLayout, id: string): State | undefined {

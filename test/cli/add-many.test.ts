@@ -1,7 +1,7 @@
 // add … ::: and ::::, as one array that the daemon takes as a whole.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { bin, Place } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
@@ -115,6 +115,19 @@ describe('add … :::', () => {
     await job.comesTo('succeeded', 'p.y');
     assert.equal(job.output('p', 2), 'j/p.x\nj/p.y\n');
     assert.deepEqual(job.ids('succeeded').sort(), ['p', 'p.x', 'p.y']);
+  });
+
+  it('inside a task those of numbers are others than single ones, and an id of theirs waits for all of them', async () => {
+    await place.start();
+    const add = `'${process.execPath}' '${bin}' add`;
+    const job = place.job('numbers').make({ max_parallel: 'none' });
+    job.drop('p', {
+      shell: `${add} echo many {} ::: 1 2; ${add} echo single; ${add} --id fit echo {} ::: 3 4; ${add} --id last -a fit true`,
+    });
+    await job.comesTo('succeeded', 'last');
+    for (const id of ['p', 'p.1', 'p.n1', 'p.n2', 'fit', 'fit.3', 'fit.4']) await job.comesTo('succeeded', id);
+    assert.deepEqual([job.output('p.1'), job.output('p.n1')], ['single\n', 'many 1\n']);
+    assert.deepEqual(JSON.parse(readFileSync(job.file('succeeded', 'fit'), 'utf8')).dependencies, ['fit.3', 'fit.4']);
   });
 
   it('takes hundreds at once, each once', async () => {

@@ -112,6 +112,16 @@ describe('the daemon in the background', () => {
     assert.match((await place.spoold('stop')).out, /has stopped/);
   });
 
+  it('stop --drain goes on where one that was given up had begun to wait, and a stop --kill then ends what runs', async () => {
+    await place.spoold('start');
+    place.job('a').drop('x', { shell: 'echo begun; sleep 1000' });
+    await place.job('a').says('x', 'begun');
+    for (let round = 0; round < 2; round++)
+      assert.equal((await place.spoold('stop', '--drain', '--timeout', '200ms')).status, 124);
+    assert.equal((await place.spoold('stop', '--kill')).status, 0);
+    assert.deepEqual(place.job('a').ids('pending'), ['x']);
+  });
+
   it('stop --kill ends what runs, which goes back to pending', async () => {
     await place.spoold('start');
     place.job('a').drop('x', { shell: 'echo begun; sleep 1000' });

@@ -1,6 +1,6 @@
 // What a task queues: how much, how deep, once more after a retry, in arrays, and what it must not wait for.
 import assert from 'node:assert/strict';
-import { existsSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type JobHands, Place, readText, type Task } from '../helpers/place.ts';
@@ -165,6 +165,17 @@ describe('what a task queues', { concurrency: true }, () => {
     writeFileSync(family.path('pending/x.held'), JSON.stringify({ ...text, dependencies: [] }));
     renameSync(family.path('pending/x.held'), family.file('pending', 'x'));
     await ended(family, 'succeeded', 'x', 'sum');
+  });
+
+  it('is unfinished no more once it is held and deleted', async () => {
+    const family = job('held-and-deleted').drop('p', { shell: dropping('x', { ...echo, dependencies: ['never'] }) });
+    family.drop('sum', { ...echo, dependencies: ['p'] });
+    await ended(family, 'succeeded', 'p');
+    renameSync(family.file('pending', 'x'), family.path('pending/x.held'));
+    family.drop('other', echo);
+    await ended(family, 'succeeded', 'other');
+    rmSync(family.path('pending/x.held'));
+    await ended(family, 'succeeded', 'sum');
   });
 
   it('is left where it lies if its name says that it is none', async () => {

@@ -294,6 +294,7 @@ describe('the same id again', { concurrency: true }, () => {
     await job.comesTo('succeeded', 'bad');
     assert.deepEqual(job.ids('rejected').sort(), ['x', 'x.2', 'x.3']);
     assert.equal(job.results('x.2').length, 0);
+    assert.equal((await place.spoold('wait', 'again-thrice/x')).status, 0, 'what was rejected was another file');
   });
 
   it('while the first is cancelled or skipped: rejected with its place', async () => {
