@@ -187,7 +187,7 @@ function patch(options: PreloadOptions, counter: Int32Array): void {
   function removeTree(name: string): void {
     const stat = real.lstatSync(name, { throwIfNoEntry: false });
     if (stat === undefined) return;
-    if (!stat.isDirectory()) return change({ op: 'unlink', path: name }, () => real.unlinkSync(name));
+    if (!stat.isDirectory()) return change({ op: 'unlink', path: name }, () => real.rmSync(name, { force: true })); // as rmSync has it: its writer may be faster
     for (const entry of real.readdirSync(name)) removeTree(join(name, entry));
     change({ op: 'rmdir', path: name }, () => real.rmdirSync(name));
   }
