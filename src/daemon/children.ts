@@ -337,7 +337,7 @@ function removeAfterSync(world: World, attempt: Attempt, source: string): void {
   world.afterSync(() => {
     attempt.syncing.delete(source);
     world.looks.add(attempt);
-    remove(source);
+    if (!attempt.job.isGone) remove(source);
   });
 }
 
@@ -351,6 +351,7 @@ export function clearAfterSync(world: World, attempt: Attempt): void {
   const { closed, children, queued } = attempt.run.layout;
   if (attempt.badChild !== undefined) return;
   world.afterSync(() => {
+    if (attempt.job.isGone) return;
     const left = namesIn(closed).filter((name) => !name.startsWith('.'));
     if (left.length === 0) removeTree(closed);
     else world.log.warn('a task has dropped what is no task: no name that ends in .json', { folder: closed, left });

@@ -124,7 +124,10 @@ function lookSoon(world: World, attempt: Attempt): void {
 function thinAfterSync(world: World, attempt: Attempt, result: AttemptResult): void {
   const hasStdin = attempt.spec === undefined || typeof attempt.spec.stdin === 'string';
   const { layout } = attempt.run;
-  world.afterSync(() => thinRun(layout, { hasStdin, hasOutput: (result.output_bytes ?? 0) > 0 }));
+  const hasOutput = (result.output_bytes ?? 0) > 0;
+  world.afterSync(() => {
+    if (!attempt.job.isGone) thinRun(layout, { hasStdin, hasOutput }); // else it may be an attempt of another job of this name
+  });
   if (attempt.dropped) clearAfterSync(world, attempt);
 }
 
