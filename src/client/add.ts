@@ -7,6 +7,7 @@ import { SpooldError, unless } from '../errors.ts';
 import { ensureFolderDurably, isThere, publish, syncFolder } from '../host/atomic.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { nameProblem } from '../protocol/names.ts';
+import type { State } from '../protocol/states.ts';
 import { mergeDefaults, parseTask, type Raw } from '../protocol/task.ts';
 import { formatProblem } from '../protocol/validation.ts';
 import { stateOf } from '../store/snapshot.ts';
@@ -99,14 +100,18 @@ function addToJob(layout: Layout, name: string, id: string | undefined, text: st
   }
 }
 
-/** Whether a task has this id, or is held back as `id.held`. */
+/** As what an id is in use: by a task in some folder, or by one that is held back as `id.held`. */
+function usedAs(job: JobLayout, id: string): State | 'held' | undefined {
+  return stateOf(job, id) ?? (isThere(job.held(id)) ? 'held' : undefined);
+}
+
 export function isInUse(job: JobLayout, id: string): boolean {
-  return isThere(job.held(id)) || stateOf(job, id) !== undefined;
+  return usedAs(job, id) !== undefined;
 }
 
 function refuseIfUsed(job: JobLayout, name: string, id: string): void {
-  if (!isInUse(job, id)) return;
-  const state = stateOf(job, id) ?? 'held';
+  const state = usedAs(job, id);
+  if (state === undefined) return;
   const address = `${name}/${id}`;
   const instead =
     state === 'pending'

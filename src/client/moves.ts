@@ -178,8 +178,8 @@ function inTheWay({ job, id, layout }: FoundTask, to: State): SpooldError {
 export function cancelJob(layout: Layout, name: string): Moves {
   const job = findJob(layout, name);
   const moved: Move[] = [];
-  // What waits goes first, so that nothing starts in the place of what is being ended; what has moved meanwhile is found by the next round.
   const spreadBy = monotonic() + (isServed(layout) ? SPREADS_WITHIN_MS : 0);
+  // What waits goes first, so that nothing starts in the place of what is being ended; what has moved meanwhile is found by the next round.
   for (let round = 0; round < ROUNDS; round++) {
     const some = [
       ...moveMany(layout, name, 'pending', 'cancelled', 'cancelled'),

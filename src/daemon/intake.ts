@@ -317,6 +317,7 @@ function notFound(job: Job, id: string): void {
     job.hasHeld = true;
     return job.graph.move(id, 'held');
   }
+  if (node.state === 'rejected' && isThere(job.layout.task('rejected', id))) return; // our own move out of pending/
   // A rename under way can hide a name from one look, never from two. Its file may also be held back.
   if (job.missing.delete(id)) {
     job.graph.forget(id);

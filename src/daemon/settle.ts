@@ -155,8 +155,8 @@ export function giveBack(world: World, attempt: Attempt): void {
   const wasCancelled = attempt.ending?.reason === 'cancelled' && isThere(job.layout.task('running', id));
   if (isCancelled(attempt, wasCancelled ? 'cancelled' : 'pending') && !hasEndedFamily(world, attempt))
     return lookSoon(world, attempt);
-  const failed = attempt.spec !== undefined && !isThere(attempt.run.layout.script);
-  if (attempt.handedAt !== undefined && !isThere(attempt.run.layout.script))
+  const hasScript = isThere(attempt.run.layout.script);
+  if (attempt.handedAt !== undefined && !hasScript)
     addStray(world, job.name, attempt.run.layout.root, attempt.holdings);
   moveTo(world, attempt, wasCancelled ? 'cancelled' : 'pending');
   unclaimTask(job.layout, id);
@@ -166,7 +166,7 @@ export function giveBack(world: World, attempt: Attempt): void {
   const reason = attempt.runner === undefined ? 'it never began' : 'its run directory was removed';
   world.event({ job: job.name, task: id, attempt: attempt.run.attempt, event: 'given_back', reason });
   relocate(world, job, id);
-  if (failed) job.graph.delay(id, wallClock() + FAILED_AGAIN_MS);
+  if (attempt.spec !== undefined && !hasScript) job.graph.delay(id, wallClock() + FAILED_AGAIN_MS);
   job.graph.judgeAgain(id);
 }
 

@@ -212,8 +212,9 @@ export function moveNoReplace(from: string, to: string): Moved {
   // It says what it renamed. Whether the source is gone does not tell: the daemon may have moved it back by now.
   if (stdout.length > 0) return 'moved';
   // Some versions call it a failure that the name is taken.
+  if (!isThere(from)) return 'missing';
   if (status !== 0 && !isThere(to)) throw new Error(stderr.trim());
-  return isThere(from) ? 'exists' : 'missing';
+  return 'exists';
 }
 
 /**

@@ -1,7 +1,7 @@
 // add … ::: and ::::, as one array that the daemon takes as a whole.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { bin, Place } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';

@@ -153,13 +153,19 @@ describe('what a task queues', { concurrency: true }, () => {
     assert.deepEqual(held.names('pending').sort(), ['x.held', 'y.held']);
   });
 
-  it('is unfinished while it is held: what waits for the family waits', async () => {
-    const family = job('held-member').drop('p', { shell: dropping('x', { ...echo, dependencies: ['never'] }) });
+  /** A job in which sum waits for p, whose child x is held; the daemon knows. */
+  async function withHeldMember(name: string): Promise<JobHands> {
+    const family = job(name).drop('p', { shell: dropping('x', { ...echo, dependencies: ['never'] }) });
     family.drop('sum', { ...echo, dependencies: ['p'] });
     await ended(family, 'succeeded', 'p');
     renameSync(family.file('pending', 'x'), family.path('pending/x.held'));
     family.drop('other', echo);
     await ended(family, 'succeeded', 'other');
+    return family;
+  }
+
+  it('is unfinished while it is held: what waits for the family waits', async () => {
+    const family = await withHeldMember('held-member');
     assert.equal(family.folderOf('sum'), 'pending');
     const text = JSON.parse(readText(family.path('pending/x.held')) ?? '') as Task;
     writeFileSync(family.path('pending/x.held'), JSON.stringify({ ...text, dependencies: [] }));
@@ -168,12 +174,7 @@ describe('what a task queues', { concurrency: true }, () => {
   });
 
   it('is unfinished no more once it is held and deleted', async () => {
-    const family = job('held-and-deleted').drop('p', { shell: dropping('x', { ...echo, dependencies: ['never'] }) });
-    family.drop('sum', { ...echo, dependencies: ['p'] });
-    await ended(family, 'succeeded', 'p');
-    renameSync(family.file('pending', 'x'), family.path('pending/x.held'));
-    family.drop('other', echo);
-    await ended(family, 'succeeded', 'other');
+    const family = await withHeldMember('held-and-deleted');
     rmSync(family.path('pending/x.held'));
     await ended(family, 'succeeded', 'sum');
   });
