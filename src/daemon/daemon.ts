@@ -1,7 +1,7 @@
 // The daemon: take the directory, recover, then turn until told to stop. Killed at any point it leaves a directory from
 // which the next one goes on; what runs is not its child and goes on meanwhile.
 import { errnoOf, SpooldError } from '../errors.ts';
-import { isThere, remove, sweepReplaced, sweepUnfinished } from '../host/atomic.ts';
+import { isThere, sweepReplaced, sweepUnfinished } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { ownIdentity } from '../host/identity.ts';
 import type { Config } from '../protocol/config.ts';
@@ -122,7 +122,6 @@ function recover(world: World): void {
   const { layout, lock } = world;
   for (const folder of [layout.root, layout.jobs, layout.env]) sweepUnfinished(folder, wallClock(), ABANDONED_AFTER_S);
   sweepReplaced(layout.daemon);
-  remove(layout.stopRequest);
   world.unknownIsDeadAt = monotonic() + (lock.takenByAge ? 0 : LOCK_STALE_MS);
   world.wake.watchTop();
   findUnclaimed(world); // before the claims are read, or its task would go back to pending

@@ -6,7 +6,7 @@ import fs, { statSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import lockfile from 'proper-lockfile';
 import { errnoOf, unless } from '../errors.ts';
-import { guardChanges, isThere, publish, removeEmptyFolder, replaceDurably } from '../host/atomic.ts';
+import { guardChanges, isThere, publish, remove, removeEmptyFolder, replaceDurably } from '../host/atomic.ts';
 import { livenessOf, type ProcessIdentity } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { type DaemonRecord, daemonOf, inodeOf, LOCK_STALE_MS, readDaemonRecord } from './daemon-record.ts';
@@ -108,17 +108,23 @@ export async function acquireLock(
   const previous = readDaemonRecord(layout);
   const afterReboot =
     previous !== undefined && (previous.identity.boot !== identity.boot || previous.after_reboot === true);
-  const record = (): DaemonRecord => ({
-    identity,
-    directory: inodeOf(layout.root),
-    version,
-    started_at: now(),
-    heartbeat_at: now(),
-    serving: false,
-    ...(afterReboot && { after_reboot: true }),
-  });
+  let isNamed = false;
+  const naming = (): DaemonRecord => {
+    // A request to stop that is there before we are named was another's; whatever comes from then on is for us.
+    if (!isNamed) remove(layout.stopRequest);
+    isNamed = true;
+    return {
+      identity,
+      directory: inodeOf(layout.root),
+      version,
+      started_at: now(),
+      heartbeat_at: now(),
+      serving: false,
+      ...(afterReboot && { after_reboot: true }),
+    };
+  };
   // A first start names itself before it has the lock: if it dies between the two, the next one need not wait for its age.
-  if (!isThere(layout.lock) && !isThere(layout.daemon)) publish(layout.daemon, recordText(record()));
+  if (!isThere(layout.lock) && !isThere(layout.daemon)) publish(layout.daemon, recordText(naming()));
   for (;;) {
     const lockId = folderId(layout.lock); // before its holder is judged: a lock made since is nobody's who was judged
     const judged = readDaemonRecord(layout);
@@ -130,7 +136,7 @@ export async function acquireLock(
     const isDead = holder?.record !== undefined && livenessOf(holder.record.identity) === 'dead';
     const isCopied = holder !== undefined && judged !== undefined && holder.record === undefined; // of another directory
     // Whoever takes over says so first: who comes now meets a living one, and leaves the lock to him.
-    const intent = isDead || isCopied ? record() : undefined;
+    const intent = isDead || isCopied ? naming() : undefined;
     if (intent !== undefined) replaceDurably(layout.daemon, recordText(intent));
     const held = await tryLock(layout, onLost);
     if (held !== undefined) {
@@ -139,7 +145,7 @@ export async function acquireLock(
       if (!isSame) await new Promise((done) => setTimeout(done, 2 * LOCK_UPDATE_MS));
       const lock = new Lock(
         layout,
-        record(),
+        naming(),
         holder !== undefined && !isDead && !isCopied && isSame,
         socket,
         held,

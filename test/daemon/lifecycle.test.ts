@@ -210,6 +210,28 @@ describe('stopping', { concurrency: 3 }, () => {
       await job.comesTo('succeeded', 'x');
     }),
   );
+
+  it(
+    'with --kill while it still starts ends what runs; what a daemon before it was asked is nothing to it',
+    inPlace(undefined, async (place) => {
+      await place.start();
+      const job = place.job('a').drop('x', { shell: 'echo runs; sleep 1000' });
+      await job.says('x', 'runs');
+      const family = place.processesOf(job.runDir('x'));
+      await place.kill9();
+      writeFileSync(place.at('stop'), 'drain\n');
+      writeFileSync(place.at('daemon.lock', 'kept'), ''); // who comes now names itself, and cannot have the lock
+      const { child } = place.spawnDaemon();
+      await waitUntil('it has named itself', () => pidOf(place) === child.pid);
+      assert.ok(!existsSync(place.at('stop')));
+      const stop = place.spoold('stop', '--kill');
+      await waitUntil('it is asked to stop', () => existsSync(place.at('stop')));
+      rmSync(place.at('daemon.lock'), { recursive: true });
+      assert.equal((await stop).status, 0);
+      assert.ok(!family.some(lives));
+      assert.equal(job.folderOf('x'), 'pending');
+    }),
+  );
 });
 
 describe('settings', { concurrency: 3 }, () => {
