@@ -3,7 +3,7 @@
 import { Cli, type CommandClass } from 'clipanion';
 import { VERSION } from '../version.ts';
 import { BaseCommand } from './base.ts';
-import { flushed, hasColours, print, printError, usageError } from './print.ts';
+import { flushed, hasColours, print, printError, usageError, whenUnprintable } from './print.ts';
 
 /**
  * Does what `argv` (without node and the script) asks of a verb; gives the exit status. `takes` says in its usage what a
@@ -53,11 +53,9 @@ function parse(cli: Cli, verb: string, argv: readonly string[], usage: string) {
 
 /** Ends the process with the status that `work` comes to, once all that was printed has been taken. */
 export async function endWith(work: Promise<number>): Promise<never> {
-  // A reader that has seen enough (`| head`) is no error of ours.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    throw error;
-  });
+  // A reader that has seen enough is no error of ours. Nor does what is done hang on who hears of it.
+  whenUnprintable((error) => process.exit(error === undefined ? 0 : printError(error)));
+  process.stderr.on('error', () => undefined);
   const status = await work.catch(printError);
   await flushed();
   process.exit(status);

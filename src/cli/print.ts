@@ -21,6 +21,18 @@ export function print(text: string): void {
   process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
 }
 
+/**
+ * Says what follows where standard output takes nothing more: `act` is given the error (a full disk), or undefined where
+ * its reader has gone (`| head`).
+ */
+export function whenUnprintable(act: (error: SpooldError | undefined) => void): void {
+  process.stdout.removeAllListeners('error').on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') return act(undefined);
+    const message = `Standard output cannot be written: ${error.message}`;
+    act(new SpooldError('OUTPUT_UNWRITABLE', message, { exit: 1, cause: error }));
+  });
+}
+
 let caughtUp: Promise<void> | undefined;
 
 /** Bytes on standard output; where its reader is slower than we are, a promise kept when it has caught up. */
@@ -37,8 +49,9 @@ export function printBytes(bytes: Buffer): Promise<void> | undefined {
   return caughtUp;
 }
 
-/** Everything printed so far has been taken by its reader, or there is none any more. */
-export function flushed(): Promise<void> {
+/** Everything printed so far has been taken by its reader, or there is none any more, or why not has been told. */
+export async function flushed(): Promise<void> {
+  await new Promise(setImmediate); // an error is told a turn after the write
   return new Promise((resolve) => {
     if (process.stdout.destroyed || process.stdout.writableLength === 0) return resolve();
     process.stdout.once('close', resolve);

@@ -8,7 +8,7 @@ import { SpooldError } from '../errors.ts';
 import type { Serving } from '../daemon/daemon.ts';
 import { BaseCommand } from './base.ts';
 import { Lines } from './lines.ts';
-import { note, printBytes, printError, usageError } from './print.ts';
+import { note, printBytes, printError, usageError, whenUnprintable } from './print.ts';
 
 /** Our own failure, not the work's. */
 const OWN_FAILURE = 125;
@@ -103,7 +103,7 @@ async function runThere(venue: Venue, work: Work, interruption: Interruption): P
   } catch (error) {
     if (!(error instanceof SpooldError)) throw error;
     if (error.code === 'WAIT_STUCK')
-      await cancelAll(venue); // or it would start long after we said that it did not
+      await (await import('../client/run.ts')).cancelAll(venue); // or it would start long after we said that it did not
     else note(`the work is not done; it is the job ${venue.job} in ${venue.layout.root}`);
     throw error;
   }
@@ -145,9 +145,13 @@ interface Done {
   outcome: RunOutcome | undefined;
 }
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+
 /** From its making on, signals end nothing by themselves. */
 class Interruption {
-  signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGPIPE' | undefined;
+  signal: (typeof SIGNALS)[number] | 'SIGPIPE' | undefined;
+  /** Why it came to be, where that was no signal: the output cannot be written. */
+  failure: SpooldError | undefined;
   /** The work is to be cancelled. */
   readonly first: Promise<void>;
   /** And its output does not matter any more: nobody reads it, or it was asked for twice. */
@@ -165,14 +169,17 @@ class Interruption {
       this.signal ??= name;
       begin();
     };
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => interrupt(name));
-    process.stdout.removeAllListeners('error').on('error', () => interrupt('SIGPIPE')); // `| head`
+    for (const name of SIGNALS) process.on(name, () => interrupt(name));
+    whenUnprintable((error) => {
+      if (this.signal === undefined) this.failure = error;
+      interrupt('SIGPIPE');
+    });
   }
 }
 
 /** Shows the work's output until it has ended; a signal cancels it. */
 async function doWork(venue: Venue, work: Work, interruption: Interruption): Promise<Done> {
-  const [{ followJob }, { outcomeOf }, { waitFor }] = await Promise.all([
+  const [{ followJob }, { cancelAll, outcomeOf }, { waitFor }] = await Promise.all([
     import('../client/follow-run.ts'),
     import('../client/run.ts'),
     import('../client/wait.ts'),
@@ -191,19 +198,11 @@ async function doWork(venue: Venue, work: Work, interruption: Interruption): Pro
     leave.abort();
     await watched.catch(() => undefined);
   }
+  if (interruption.failure !== undefined) throw interruption.failure;
   if (interruption.signal !== undefined)
     return { status: 128 + constants.signals[interruption.signal], outcome: undefined };
   const outcome = outcomeOf(venue, work.only);
   return { status: outcome.status, outcome };
-}
-
-/** Cancels what is left, and returns when nothing of it runs. */
-async function cancelAll(venue: Venue): Promise<void> {
-  const [{ cancelWork }, { setTimeout: pauseFor }] = await Promise.all([
-    import('../client/run.ts'),
-    import('node:timers/promises'),
-  ]);
-  while (cancelWork(venue)) await pauseFor(20);
 }
 
 function printer({ job }: Venue, { only }: Work) {

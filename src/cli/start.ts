@@ -3,7 +3,7 @@
 import { Option } from 'clipanion';
 import { SpooldError } from '../errors.ts';
 import { BaseCommand } from './base.ts';
-import { note, print } from './print.ts';
+import { note, print, whenUnprintable } from './print.ts';
 
 export class StartCommand extends BaseCommand {
   static override paths = [['start']];
@@ -35,8 +35,6 @@ export class StartCommand extends BaseCommand {
 }
 
 async function serveInBackground(dir: string | undefined): Promise<number> {
-  // The starter reads our complaints only until we serve, and must not be able to end us by going away.
-  process.stderr.on('error', () => undefined);
   const { ANOTHER_SERVES } = await import('../client/daemon.ts');
   try {
     const { status } = await serve(dir, 'file');
@@ -69,6 +67,7 @@ async function serve(dir: string | undefined, log: 'file' | 'stderr', onServing?
     }
     serving.stop(takeStopRequest(serving.layout) ?? 'now');
   };
+  whenUnprintable(() => undefined); // a daemon needs no reader
   // Before it serves: whoever sees it serve may signal it.
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);

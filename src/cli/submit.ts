@@ -1,7 +1,7 @@
 // `spoold submit FILE`: a workflow becomes a job, whole or not at all.
 import { Option } from 'clipanion';
 import { ReportingCommand } from './base.ts';
-import { note, print, printJson } from './print.ts';
+import { note, print, printError, printJson, whenUnprintable } from './print.ts';
 
 export class SubmitCommand extends ReportingCommand {
   static override paths = [['submit']];
@@ -47,6 +47,8 @@ export class SubmitCommand extends ReportingCommand {
     const layout = openDirectory(this.dir, { create: true });
     const { tasks, archived } = submitJob(layout, job, files);
     const report = { job, tasks, archived: archived ?? null };
+    // Who does not read the job's name waits for its end all the same.
+    if (this.wait) whenUnprintable((error) => error && process.exit(printError(error)));
     if (!this.json) print(job);
     else if (!this.wait) printJson(report);
     if (archived !== undefined) note(`the finished job ${job} went to ${archived}`);

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { accessSync, constants, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { setTimeout as pauseFor } from 'node:timers/promises';
 import { SpooldError, unless } from '../errors.ts';
 import { createExclusive, ensureFolder, isThere, moveAllNoReplace, remove, removeTree } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
@@ -18,6 +19,7 @@ import { daemonOf } from './daemon.ts';
 import { currentFolder, openDirectory, ownUmask, whereabouts } from './directory.ts';
 import { keepEnvironment } from './environment.ts';
 import { causeOf, rejectionOf } from './facts.ts';
+import { isServed } from './place.ts';
 import { submitJob } from './submit.ts';
 import { unfinishedIn } from './unfinished.ts';
 import { recordEvents } from './who.ts';
@@ -130,12 +132,32 @@ function roomFor(env: NodeJS.ProcessEnv): string {
 }
 
 /**
+ * Cancels what is left, and returns when nothing of it runs. Errors: CANCEL_UNSERVED, exit 3, where nobody is there to
+ * end what runs; whoever serves next finds it cancelled, and does.
+ */
+export async function cancelAll(venue: Venue): Promise<void> {
+  while (cancelWork(venue)) {
+    if (!isServed(venue.layout) && cancelWork(venue)) throw unserved(venue);
+    await pauseFor(20);
+  }
+}
+
+function unserved({ layout: { root }, job }: Venue): SpooldError {
+  return new SpooldError('CANCEL_UNSERVED', `No daemon serves ${root} any more, so what runs of ${job} runs on.`, {
+    path: root,
+    exit: 3,
+    hint: `It is cancelled, and a daemon ends it: spoold start --dir ${root}`,
+  });
+}
+
+/**
  * Moves what is unfinished of the work to cancelled/, and has nothing more of it start. Not synced: whatever still writes
  * is to end now, and not once the disk has caught up with it. False once nothing is left.
  */
-export function cancelWork({ layout, job: name }: Venue): boolean {
+function cancelWork({ layout, job: name }: Venue): boolean {
   const job = layout.job(name);
-  unless('EEXIST', () => createExclusive(job.paused, `interrupted\n`));
+  // A disk that is too full for that takes the moves all the same.
+  unless(['EEXIST', 'ENOSPC', 'EDQUOT'], () => createExclusive(job.paused, `interrupted\n`));
   ensureFolder(job.folder('cancelled'));
   const { pending, running } = unfinishedIn(job);
   const moved: Parameters<typeof recordEvents>[1][number][] = [];

@@ -1,68 +1,11 @@
 // `spoold run` as a user runs it: what is printed, how it ends, and what is left behind.
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { bin, Place, type Spoken, speak } from '../helpers/place.ts';
+import { bin, speak } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
-
-/** A folder of the test's own; private directories are made in it, so that what is left can be seen. */
-class Desk {
-  readonly place = new Place();
-  readonly root = this.place.root;
-  readonly temporary = this.place.aside('tmp');
-  readonly env = {
-    TMPDIR: this.temporary,
-    XDG_RUNTIME_DIR: undefined,
-    HOME: this.root,
-    XDG_STATE_HOME: undefined,
-    TEST_PLACE: this.root,
-  };
-
-  constructor() {
-    mkdirSync(this.temporary);
-  }
-
-  run(...args: string[]): Promise<Spoken> {
-    return speak(['run', ...args], { cwd: this.root, env: this.env });
-  }
-
-  spawn(...args: string[]): {
-    child: ChildProcess;
-    out: () => string;
-    err: () => string;
-    end: Promise<number | string | null>;
-  } {
-    const env = { ...process.env, ...this.env };
-    const child = spawn(process.execPath, [bin, 'run', ...args], {
-      cwd: this.root,
-      env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let out = '';
-    let err = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
-    const end = new Promise<number | string | null>((resolve) =>
-      child.once('close', (code, signal) => resolve(code ?? signal)),
-    );
-    return { child, out: () => out, err: () => err, end };
-  }
-
-  write(name: string, text: string): string {
-    const path = join(this.root, name);
-    writeFileSync(path, text);
-    return path;
-  }
-
-  /** Private directories that are still there. */
-  left(): string[] {
-    return readdirSync(this.temporary);
-  }
-
-  readonly processes = (): string[] => this.place.processes().map(({ args }) => args);
-}
+import { Desk } from './desk.ts';
 
 describe('spoold run, where no daemon runs', () => {
   let desk: Desk;
@@ -186,6 +129,7 @@ describe('spoold run, where no daemon runs', () => {
   for (const [signal, status] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
+    ['SIGQUIT', 131],
   ] as const) {
     it(`cancels all of it on ${signal}, leaves no process, and ends with ${status}`, async () => {
       const { child, out, end } = desk.spawn('--shell', 'echo begun; setsid sleep 1000 & timeout 1000 sleep 999');
@@ -260,6 +204,17 @@ describe('spoold run, where a daemon runs', () => {
     assert.equal(await end, 143);
     assert.deepEqual(desk.place.job(name).ids('cancelled'), ['sh']);
     assert.equal(desk.place.job(name).isClaimed('sh'), false);
+  });
+
+  it('ends when it is interrupted and no daemon is left, and the next daemon ends the work', async () => {
+    const { child, out, err, end } = desk.spawn('--dir', desk.place.dir, '--shell', 'echo $SPOOLD_JOB; sleep 1000');
+    const name = (await waitUntil('it has begun', () => out().includes('\n') && out(), out)).trim();
+    await desk.place.kill9();
+    child.kill('SIGINT');
+    assert.equal(await end, 3);
+    assert.match(err(), new RegExp(`so what runs of ${name} runs on`));
+    await desk.place.start();
+    await desk.place.job(name).comesTo('cancelled', 'sh');
   });
 
   it('does not wait for ever in a paused place, and leaves nothing that would start later', async () => {
