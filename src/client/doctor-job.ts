@@ -118,7 +118,7 @@ function isAtRest(names: readonly string[] = []): boolean {
 
 function* modes({ job }: Names, { othersMayDrop }: Ward): Iterable<Finding> {
   for (const path of [job.root, job.runs, ...STATES.map((state) => job.folder(state))]) {
-    const stat = lstatSync(path, { throwIfNoEntry: false });
+    const stat = unless('ENOTDIR', () => lstatSync(path, { throwIfNoEntry: false }));
     if (stat === undefined) continue;
     if (!stat.isDirectory())
       yield {

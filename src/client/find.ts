@@ -20,7 +20,7 @@ export interface FoundTask {
 /** The job's paths. Errors: JOB_UNKNOWN. */
 export function findJob(layout: Layout, name: string): JobLayout {
   const job = layout.job(name);
-  if (isThere(job.root)) return job;
+  if (isThere(`${job.root}/.`)) return job; // as a folder: a file of that name is no job
   const archived = namesIn(layout.archive).findLast((entry) => entry.startsWith(`${name}.`));
   const jobs = jobNames(layout);
   const withTask = jobs.find((other) => stateOf(layout.job(other), name) !== undefined);

@@ -1,7 +1,7 @@
 // `paused` and `parallel`: two files, for everything or for one job. The one says who and when; the other is a number.
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { SpooldError } from '../errors.ts';
+import { SpooldError, unless } from '../errors.ts';
 import { publish, remove, replaceWhole, syncFolder } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
@@ -20,7 +20,7 @@ export interface Pause {
 
 /** The pause that holds at a place, or undefined if none does. */
 export function readPause(place: Layout | JobLayout): Pause | undefined {
-  const stat = statSync(place.paused, { throwIfNoEntry: false });
+  const stat = unless('ENOTDIR', () => statSync(place.paused, { throwIfNoEntry: false }));
   if (stat === undefined) return undefined;
   const match = /^paused by (.+) at (\S+)$/m.exec(textOf(place.paused));
   return { by: match?.[1], since: match?.[2] ?? stat.mtime.toISOString() };

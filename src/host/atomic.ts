@@ -182,8 +182,8 @@ export function moveIfFree(from: string, to: string): Moved {
   if (isThere(to)) return 'exists';
   beforeChange(to);
   const moved = unless(GONE, () => (renameSync(from, to), 'moved' as const));
-  if (moved || !isThere(from) || isThere(dirname(to))) return moved ?? 'missing';
-  return unless(GONE, () => (createFolder(dirname(to)), renameSync(from, to), 'moved' as const)) ?? 'missing';
+  if (moved || !isThere(from) || isFolder(dirname(to))) return moved ?? 'missing';
+  return unless('ENOENT', () => (createFolder(dirname(to)), renameSync(from, to), 'moved' as const)) ?? 'missing';
 }
 
 /**
@@ -352,12 +352,12 @@ export function ensureFolderDurably(path: string): void {
 
 /** True if anything, a dangling link too, has this name. */
 export function isThere(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  return unless('ENOTDIR', () => lstatSync(path, { throwIfNoEntry: false })) !== undefined;
 }
 
 /** True if a folder, and no link to one, has this name. */
 export function isFolder(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  return unless('ENOTDIR', () => lstatSync(path, { throwIfNoEntry: false }))?.isDirectory() ?? false;
 }
 
 /** True if both names are there and name one file. */

@@ -128,7 +128,7 @@ function isTaken(action: () => boolean): boolean {
 }
 
 export function readEnding(run: RunLayout): Ending | undefined {
-  const link = lstatSync(run.ending, { throwIfNoEntry: false });
+  const link = unless('ENOTDIR', () => lstatSync(run.ending, { throwIfNoEntry: false }));
   if (link?.isSymbolicLink()) {
     const reason = readlinkSync(run.ending) as Ending['reason'];
     return Object.hasOwn(ENDING_WORDS, reason)
@@ -170,9 +170,9 @@ export function holdingsOf(run: RunLayout): Holdings {
 
 /** True if the attempt may never run: output.log is the very file `run`. */
 export function isVoid(run: RunLayout): boolean {
-  const output = lstatSync(run.output, { bigint: true, throwIfNoEntry: false });
+  const output = unless('ENOTDIR', () => lstatSync(run.output, { bigint: true, throwIfNoEntry: false }));
   if (output === undefined || output.nlink < 2n) return false;
-  const script = lstatSync(run.script, { bigint: true, throwIfNoEntry: false });
+  const script = unless('ENOTDIR', () => lstatSync(run.script, { bigint: true, throwIfNoEntry: false }));
   return script !== undefined && script.ino === output.ino && script.dev === output.dev;
 }
 

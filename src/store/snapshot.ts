@@ -1,7 +1,7 @@
 // What a state directory holds, for those who only look: jobs, counts, where a task lies. Counts come from state.json
 // where the folder has not changed since (its mtime, in nanoseconds, agrees) and by reading the names otherwise, so a
 // count is never older than the look and 400,000 finished tasks need not be listed again.
-import { statSync } from 'node:fs';
+import { type Dirent, readdirSync, statSync } from 'node:fs';
 import { unless } from '../errors.ts';
 import { isThere, namesIn, readParsed } from '../host/atomic.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
@@ -19,9 +19,12 @@ export interface Summary {
   counted: Partial<Record<State, string>>;
 }
 
-/** Names of the jobs, sorted. */
+/** Names of the jobs, sorted: of folders, and of links to folders, which the daemon leaves alone and says so. */
 export function jobNames(layout: Layout): string[] {
-  return namesIn(layout.jobs).filter(isName).sort();
+  const entries = unless(['ENOENT', 'ENOTDIR'], () => readdirSync(layout.jobs, { withFileTypes: true })) ?? [];
+  const isJob = (entry: Dirent) =>
+    entry.isDirectory() || (entry.isSymbolicLink() && isThere(`${layout.jobs}/${entry.name}/.`));
+  return entries.flatMap((entry) => (isName(entry.name) && isJob(entry) ? [entry.name] : [])).sort();
 }
 
 const FOLDER_SETTLES_AFTER_MS = 2_000;

@@ -15,6 +15,47 @@ interface StatusDocument {
   jobs: { name: string; state: string; paused: boolean; counts: Record<string, number>; updated_at: string }[];
 }
 
+it('a file in jobs/, or in the place of a folder, keeps no verb from saying what else there is', async () => {
+  const place = quietPlace();
+  try {
+    place.job('etl').drop('a', { command: ['true'] });
+    writeFileSync(place.at('jobs', 'x.json'), '{"command":["true"]}');
+    for (const path of ['failed', 'runs']) writeFileSync(place.job('etl').path(path), '');
+    const odd = place.job('odd').drop('a', { command: ['true'] });
+    mkdirSync(odd.path('runs'));
+    writeFileSync(odd.path('runs', 'a.1'), '');
+    const calls = [
+      'status',
+      'status --json',
+      'status etl',
+      'status odd',
+      'status odd/a',
+      'why etl',
+      'why odd/a',
+      'parallel',
+    ];
+    for (const call of calls) {
+      const { status, err } = await place.spoold(...call.split(' '));
+      assert.deepEqual({ call, status, err }, { call, status: 0, err: '' });
+    }
+    const { jobs } = JSON.parse((await place.spoold('status', '--json')).out) as StatusDocument;
+    assert.deepEqual(
+      jobs.map(({ name }) => name),
+      ['etl', 'odd'],
+    );
+    for (const call of ['why nosuch', 'status x.json', 'pause x.json']) {
+      const { status, err } = await place.spoold(...call.split(' '));
+      assert.match(err, /There is no job/);
+      assert.equal(status, 2, call);
+    }
+    assert.match((await place.spoold('doctor')).out, /jobs\/x\.json\n {2}a job is a folder, and this is none\./);
+    assert.match((await place.spoold('wait')).err, /no daemon serves/);
+    assert.equal((await place.spoold('resume')).status, 0);
+  } finally {
+    await place.close();
+  }
+});
+
 describe('status without a daemon', { concurrency: true }, () => {
   let place: Place;
   before(() => {
