@@ -32,9 +32,10 @@ export function goOnEnding(world: World, attempt: Attempt): void {
   const now = monotonic();
   const runner = runnerHere(attempt);
   const members = processesOf(world, attempt);
+  // Once: many take a second one for "at once". But a runner that has begun may not have forked its command yet.
+  if (attempt.isTermed !== true) attempt.isTermed = signalMembers(members, 'SIGTERM') > 0;
   if (attempt.termAt === undefined) {
     attempt.termAt = now;
-    signalMembers(members, 'SIGTERM');
     return;
   }
   const killAfter = (attempt.spec?.killAfter ?? world.config.killAfter) * 1000;

@@ -40,8 +40,10 @@ export interface Attempt {
   /** Uptime in seconds at which it has run too long. */
   deadline?: number;
   ending?: Ending;
-  /** Monotonic milliseconds of the first TERM, after which KILL is due. */
+  /** Monotonic milliseconds when the first TERM was due, from which KILL is. */
   termAt?: number;
+  /** It has reached something. */
+  isTermed?: boolean;
   /** Most memory seen of its processes at one time, in bytes. */
   peakRss: number;
   /** Monotonic milliseconds at which it is to be looked at even without a hint. */

@@ -323,11 +323,19 @@ static void pause_ms(long ms) {
   nanosleep(&time, NULL);
 }
 
-// Waits at most so long for the command's group to end; looks often at first.
+// The daemon ends the attempt: it has sent TERM, or is about to, and sends KILL after `kill_after`. The file may be a
+// link that leads nowhere; an empty one counts for nothing.
+static bool is_being_ended(void) {
+  struct stat ending;
+  return lstat("ending", &ending) == 0 && ending.st_size > 0;
+}
+
+// Waits at most so long for the command's group to end, however long the daemon takes for it; looks often at first.
 static bool group_ends(pid_t group, int ms) {
-  for (int waited = 0, step = 1; group_lives(group); waited += step, step = step < 50 ? step * 2 : 100) {
+  for (int waited = 0, step = 1; group_lives(group); step = step < 50 ? step * 2 : 100) {
     if (waited >= ms) return false;
     pause_ms(step);
+    if (!is_being_ended()) waited += step;
   }
   return true;
 }
@@ -335,8 +343,10 @@ static bool group_ends(pid_t group, int ms) {
 // Leaves nothing of the command's group.
 static void end_group(pid_t group) {
   if (!group_lives(group)) return;
-  kill(-group, SIGTERM);
-  kill(-group, SIGCONT);
+  if (!is_being_ended()) {
+    kill(-group, SIGTERM);
+    kill(-group, SIGCONT);
+  }
   if (group_ends(group, 2000)) return;
   kill(-group, SIGKILL);
   group_ends(group, 1000);

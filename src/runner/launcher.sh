@@ -115,19 +115,22 @@ is_lost() {
 
 # Leaves nothing of the command's group.
 end_group() {
-  kill -TERM "-$command"
-  kill -CONT "-$command"
+  is_being_ended || { kill -TERM "-$command"; kill -CONT "-$command"; }
   patience 20 || kill -KILL "-$command"
   patience 10
 }
 
-# Waits at most $1 tenths of a second for the command's group to end.
+# The daemon ends the attempt: it has sent TERM, or is about to, and sends KILL after `kill_after`. The file may be a
+# link that leads nowhere; an empty one counts for nothing.
+is_being_ended() { [ -L ending ] || [ -s ending ]; }
+
+# Waits at most $1 tenths of a second for the command's group to end, however long the daemon takes for it.
 patience() {
-  left=$1
+  left=$1 step=1
   while group_lives; do
     [ "$left" -gt 0 ] || return
-    left=$((left - 1))
-    command -p sleep 0.1 || { command -p sleep 1; left=$((left - 9)); }
+    command -p sleep 0.1 || { command -p sleep 1; step=10; }
+    is_being_ended || left=$((left - step))
   done
 }
 

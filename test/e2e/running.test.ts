@@ -1,12 +1,22 @@
 // Running a task: what it finds, what it leaves, how it is ended, tried again, and in which order tasks go.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { signalProcess } from '../../src/host/identity.ts';
+import { ownIdentity, readProcess, signalProcess } from '../../src/host/identity.ts';
 import { parsePidFile } from '../../src/protocol/pid-file.ts';
-import { isLauncher, type JobHands, lives, Place, programs, readText, type Task } from '../helpers/place.ts';
+import {
+  isLauncher,
+  type JobHands,
+  lives,
+  looksAgain,
+  Place,
+  programs,
+  readText,
+  type Task,
+  withPlace,
+} from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
 const CONFIG = 'max_parallel: 60\npoll_interval: 1h\n';
@@ -86,6 +96,13 @@ describe('a time limit', { concurrency: true }, () => {
     assert.match(job.output('x'), /asked/);
   });
 
+  it('of a pipeline leaves its programs all of kill_after, though the shell that waits for them dies at once', async () => {
+    const saves = "trap 'echo asked; sleep 3; echo saved; exit' TERM; echo runs; while :; do sleep 0.1; done";
+    const task = { shell: `sh -c "${saves}" >&2 2>/dev/null | cat`, kill_after: '1h' };
+    const job = await timedOut('pipeline', (timeout) => ({ ...task, timeout }), 'runs');
+    assert.equal(job.output('x'), 'runs\nasked\nsaved\n');
+  });
+
   it('of one that ignores TERM ends it by KILL, kill_after later', async () => {
     const command = [join(programs, 'ignore-term')];
     const job = await timedOut('kill', (timeout) => ({ command, timeout, kill_after: '500ms' }), 'ready');
@@ -131,6 +148,41 @@ describe('a time limit', { concurrency: true }, () => {
     } finally {
       await own.close();
     }
+  });
+});
+
+describe('an ending', () => {
+  it('that comes while the runner has not started its command yet asks it all the same', async () => {
+    await withPlace({ config: CONFIG }, async (place) => {
+      // A runner that has written line 1 of its PID file, and starts the command when told to.
+      const job = place.job('early').make({}, {});
+      const runDir = job.runDir('x');
+      mkdirSync(runDir, { recursive: true });
+      const command = `SPOOLD_RUN_DIR='${runDir}' sh -c 'trap "echo asked; exit" TERM; echo runs; while :; do sleep 0.1; done'`;
+      const runner = spawn('sh', [
+        '-c',
+        `read go; ${command} >'${runDir}/output.log'; echo "exited 0 0 ." >>'${runDir}/pid'`,
+      ]);
+      const { startTicks } = readProcess(runner.pid ?? 0) ?? {};
+      const { boot, pidns, host } = ownIdentity();
+      writeFileSync(join(runDir, 'run'), `#!/bin/sh\n# boot: ${boot}\n`);
+      writeFileSync(
+        join(runDir, 'pid'),
+        `${runner.pid} ${startTicks} ${boot} ${pidns} ${host} ${statSync(runDir).ino}\n`,
+      );
+      writeFileSync(
+        join(runDir, 'ending'),
+        JSON.stringify({ reason: 'cancelled', message: 'it was cancelled', at: 1 }),
+      );
+      mkdirSync(job.path('running'));
+      writeFileSync(job.file('running', 'x'), JSON.stringify({ shell: command, kill_after: '1h' }));
+      symlinkSync('../runs/x.1', job.path('running', 'x.run'));
+      await place.start();
+      await looksAgain(place); // and finds nobody to ask
+      runner.stdin.end('go\n');
+      await job.comesTo('cancelled', 'x');
+      assert.equal(job.output('x'), 'runs\nasked\n');
+    });
   });
 });
 

@@ -8,12 +8,14 @@ import {
   readlinkSync,
   readdirSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { unless } from '../../src/errors.ts';
-import { livenessOf, readProcess, signalProcess } from '../../src/host/identity.ts';
+import { livenessOf, lookAtProcesses, readProcess, signalProcess } from '../../src/host/identity.ts';
+import { membersOf, RUN_DIR_VARIABLE, signalMembers } from '../../src/runner/ending.ts';
 import { launcherEnvironment, startLauncher } from '../../src/runner/launcher.ts';
 import { shellArgv } from '../../src/runner/script.ts';
 import { scratch } from '../helpers/scratch.ts';
@@ -54,7 +56,8 @@ async function runnerOf(attempt: Attempt): Promise<{ pid: number; startTicks: nu
  * `wait`, is noted and acted on only when something else wakes it: bash and dash look for signals first, then sleep.
  */
 function waitsForItsChild(pid: number | undefined): boolean {
-  const where = pid === undefined ? undefined : unless('ENOENT', () => readFileSync(`/proc/${pid}/wchan`, 'latin1'));
+  const where =
+    pid === undefined ? undefined : unless(['ENOENT', 'ESRCH'], () => readFileSync(`/proc/${pid}/wchan`, 'latin1'));
   return where !== undefined && /^(do_wait|sigsuspend|0$)/.test(where); // 0: the kernel does not tell
 }
 
@@ -154,6 +157,29 @@ withEach('what a command leaves in its group has ended before its last word', as
   const attempt = served.start([program('fork-child')]);
   assert.equal(await attempt.status(), 0);
   assert.ok(hasEnded(Number(attempt.log)));
+});
+
+test('what is left of the group of an attempt that is being ended has the time that the daemon gives it', async (context) => {
+  await Promise.all(
+    KINDS.map(async (kind) => {
+      const served = new Served(kind);
+      context.after(() => served.end());
+      const saving =
+        "trap 'echo asked; n=0; until [ $n -ge 30 ]; do sleep 0.1; n=$((n+1)); done; echo saved; exit' TERM";
+      const attempt = served.start(
+        shellArgv(`(${saving}; echo ready; while :; do sleep 0.1; done) 2>/dev/null & wait`),
+      );
+      await attempt.line();
+      symlinkSync('cancelled', attempt.path('ending')); // as on a full disk
+      const { runner } = attempt;
+      signalMembers(
+        membersOf(lookAtProcesses(RUN_DIR_VARIABLE), { runDir: attempt.runDir, ...(runner && { runner }) }),
+        'SIGTERM',
+      );
+      assert.equal(await attempt.status(), 143, kind);
+      assert.equal(attempt.log, 'ready\nasked\nsaved\n', kind);
+    }),
+  );
 });
 
 withEach('what a command leaves in a session of its own goes on and delays nothing', async (served) => {
