@@ -45,13 +45,14 @@ export class SubmitCommand extends ReportingCommand {
       import('../client/daemon.ts'),
     ]);
     const layout = openDirectory(this.dir, { create: true });
-    const { tasks, archived } = submitJob(layout, job, files);
+    const { tasks, archived, notArchived } = submitJob(layout, job, files);
     const report = { job, tasks, archived: archived ?? null };
     // Who does not read the job's name waits for its end all the same.
     if (this.wait) whenUnprintable((error) => error && process.exit(printError(error)));
     if (!this.json) print(job);
     else if (!this.wait) printJson(report);
     if (archived !== undefined) note(`the finished job ${job} went to ${archived}`);
+    if (notArchived !== undefined) note(`it cannot go to archive/, which a daemon tries again: ${notArchived}`);
     if (this.wait) {
       const [{ waitFor }, { outcomeJson, tell, withProgress }] = await Promise.all([
         import('../client/wait.ts'),

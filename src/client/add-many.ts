@@ -16,6 +16,7 @@ import { check, DEFAULT_JOB, isInUse, publishChild } from './add.ts';
 import { currentFolder, type Surroundings } from './directory.ts';
 import { keepEnvironment } from './environment.ts';
 import { jobDefaults } from './facts.ts';
+import { refuseTwin } from './find.ts';
 import { recordEvents } from './who.ts';
 
 export interface ManyRequest {
@@ -142,6 +143,7 @@ export function addMany(
     syncFolder(inside.pending);
     return join(inside.pending, name);
   }
+  refuseTwin(layout, job);
   const pending = layout.job(job).folder('pending');
   const path = join(pending, name);
   for (let shown: boolean | undefined; shown !== true; ) {

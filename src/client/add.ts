@@ -14,6 +14,7 @@ import { stateOf } from '../store/snapshot.ts';
 import { currentFolder, type Surroundings } from './directory.ts';
 import { keepEnvironment } from './environment.ts';
 import { jobDefaults } from './facts.ts';
+import { refuseTwin } from './find.ts';
 import { takeNumber } from './numbers.ts';
 import { recordEvents } from './who.ts';
 
@@ -41,7 +42,7 @@ export interface Added {
   parent?: string;
 }
 
-/** Queues a task and returns when it would survive a power cut. Errors: JOB_NAME, TASK_ID, TASK_INVALID, TASK_EXISTS. */
+/** Queues a task and returns when it would survive a power cut. Errors: JOB_NAME, JOB_CASE, TASK_ID, TASK_INVALID, TASK_EXISTS. */
 export function addTask(layout: Layout, request: AddRequest): Added {
   const { inside } = request;
   const job = request.job ?? inside?.job ?? DEFAULT_JOB;
@@ -84,6 +85,7 @@ function addToJob(layout: Layout, name: string, id: string | undefined, text: st
   const job = layout.job(name);
   const pending = job.folder('pending');
   const isUsed = (n: number) => isInUse(job, `${n}`);
+  refuseTwin(layout, name);
   for (;;) {
     ensureFolderDurably(pending);
     const published = unless('ENOENT', () => {

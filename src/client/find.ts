@@ -34,6 +34,19 @@ export function findJob(layout: Layout, name: string): JobLayout {
   throw new SpooldError('JOB_UNKNOWN', `There is no job ${name} in ${layout.root}.`, { path: job.root, hint });
 }
 
+/** Errors: JOB_CASE, where a job that is to be made differs from one that is there only in case: no daemon would serve it. */
+export function refuseTwin(layout: Layout, name: string): void {
+  const { root } = layout.job(name);
+  if (isThere(root)) return;
+  const lower = name.toLowerCase();
+  const twin = jobNames(layout).find((other) => other !== name && other.toLowerCase() === lower);
+  if (twin === undefined) return;
+  throw new SpooldError('JOB_CASE', `There is a job ${twin}, and ${name} differs from it only in case.`, {
+    path: root,
+    hint: 'No daemon would serve it: some file systems do not keep the two apart. Take that one, or another name.',
+  });
+}
+
 /** A task and where it lies. Errors: JOB_UNKNOWN, TASK_UNKNOWN. */
 export function findTask(layout: Layout, job: string, id: string): FoundTask {
   const found = lookForTask(layout, job, id);

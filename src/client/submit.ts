@@ -1,7 +1,7 @@
 // A whole job at once: built in a dot folder of jobs/, synced, and shown by one rename, so that it is there whole or not
 // at all. A finished job of that name makes way for it (store/archive.ts); an unfinished one is left alone, and that is an error.
 import { join } from 'node:path';
-import { SpooldError } from '../errors.ts';
+import { errnoOf, SpooldError } from '../errors.ts';
 import {
   createExclusive,
   createFolder,
@@ -17,7 +17,16 @@ import { wallClock } from '../host/clock.ts';
 import { JobLayout, type Layout } from '../protocol/layout.ts';
 import type { State } from '../protocol/states.ts';
 import type { Raw } from '../protocol/task.ts';
-import { type Archiving, archivingsIn, closeJob, finishArchiving, putAside } from '../store/archive.ts';
+import {
+  type Archiving,
+  archivingsIn,
+  closeJob,
+  finishArchiving,
+  folderAt,
+  jobTaken,
+  putAside,
+} from '../store/archive.ts';
+import { refuseTwin } from './find.ts';
 import { unfinishedIn } from './unfinished.ts';
 import { recordEvents } from './who.ts';
 import type { JobFiles } from './workflow.ts';
@@ -27,40 +36,42 @@ export interface Submitted {
   tasks: number;
   /** Where the finished job went that had the name before. */
   archived: string | undefined;
+  /** Why it is not in archive/ yet; the daemon goes on trying. */
+  notArchived?: string | undefined;
 }
 
 /** Above this many files one `sync -f` costs less than an fsync each. */
 const SYNC_EACH_UP_TO = 8;
 
-/** Makes a job of settings and tasks; it survives a power cut when this returns. Errors: JOB_UNFINISHED, JOB_TAKEN. */
+/** Makes a job of settings and tasks; it survives a power cut when this returns. Errors: JOB_UNFINISHED, JOB_TAKEN, JOB_CASE. */
 export function submitJob(layout: Layout, name: string, files: JobFiles): Submitted {
   const job = layout.job(name);
   refuseIfUnfinished(job, name);
+  refuseTwin(layout, name);
   ensureFolderDurably(layout.jobs);
-  for (const one of archivingsIn(layout)) if (one.job === name) finishArchiving(layout, one, moveNoReplace); // a crash has left it
+  for (const one of archivingsIn(layout)) if (one.job === name) archive(layout, one); // a crash has left it
   const building = new JobLayout(join(layout.jobs, unfinishedName('submit')));
   try {
     build(building, files);
-    closeFinished(job, name);
-    const former = putAside(layout, name, wallClock());
+    const former = putAside(layout, name, closeFinished(job, name), wallClock());
     const isShown = moveNoReplace(building.root, job.root) === 'moved';
     syncFolder(layout.jobs);
-    if (former !== undefined) archive(layout, former);
-    if (!isShown) {
-      throw new SpooldError('JOB_TAKEN', `Somebody has just made a job ${name}.`, {
-        path: job.root,
-        hint: 'Try again, or name another with --job.',
-      });
-    }
+    const notArchived = former && archive(layout, former);
+    if (!isShown) throw jobTaken(job.root, name);
     recordEvents(layout, [{ job: name, event: 'submitted', to: 'pending', reason: `${files.tasks.size} tasks` }]);
-    return { job: name, tasks: files.tasks.size, archived: former?.to };
+    const archived = notArchived === undefined ? former?.to : former?.from;
+    return { job: name, tasks: files.tasks.size, archived, notArchived };
   } finally {
     removeTree(building.root);
   }
 }
 
-/** Building took a while: what has started since would be ended, so nothing more may start while we look again. */
-function closeFinished(job: JobLayout, name: string): void {
+/**
+ * Building took a while: what has started since would be ended, so nothing more may start while we look again. Gives which
+ * folder that is said of.
+ */
+function closeFinished(job: JobLayout, name: string): string | undefined {
+  const judged = folderAt(job.root);
   closeJob(job);
   try {
     refuseIfUnfinished(job, name);
@@ -68,12 +79,22 @@ function closeFinished(job: JobLayout, name: string): void {
     createFolder(job.folder('running'));
     throw error;
   }
+  return judged;
 }
 
-/** Once the new job is on the disk: what was dropped too late for the old one was meant for it. */
-function archive(layout: Layout, former: Archiving): void {
-  finishArchiving(layout, former, moveNoReplace);
+/**
+ * Once the new job is on the disk: what was dropped too late for the old one was meant for it. Gives why that cannot be done
+ * (archive/ is on another disk, or it is full), which undoes nothing: the daemon tries it again.
+ */
+function archive(layout: Layout, former: Archiving): string | undefined {
+  try {
+    finishArchiving(layout, former, moveNoReplace);
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return (error as Error).message;
+  }
   recordEvents(layout, [{ job: former.job, event: 'archived', reason: `its name was needed again: ${former.to}` }]);
+  return undefined;
 }
 
 function build(job: JobLayout, { settings, tasks, succeeded = new Map() }: JobFiles): void {

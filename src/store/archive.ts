@@ -1,9 +1,11 @@
 // A finished job makes way for another of its name: its running/ is removed, so that no task of it can start; it is renamed
 // out of sight in jobs/, so that nothing more can be dropped into it; then the new one is shown; then what had come too late
 // for the old one is moved to the new one, and the old one to archive/. A crash in between leaves a job without running/,
-// which the daemon makes again, or `.archived-<job>.<time>` in jobs/, which the next `submit` or the daemon finishes.
+// which the daemon makes again, or `.archived-<job>.<time>` in jobs/, which the next `submit` or the daemon finishes: one that
+// is not finished after all, while nothing has its name, gets that back.
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { unless } from '../errors.ts';
+import { SpooldError, unless } from '../errors.ts';
 import {
   ensureFolderDurably,
   isThere,
@@ -34,16 +36,37 @@ export function closeJob(job: JobLayout): void {
   removeEmptyFolder(job.folder('running'));
 }
 
-/** Takes a job out of sight; undefined if there is none. `now` in milliseconds since 1970. */
-export function putAside(layout: Layout, job: string, now: number): Archiving | undefined {
+/** Which folder has this name, for as long as it is there; undefined: none has. */
+export function folderAt(path: string): string | undefined {
+  const stat = unless('ENOTDIR', () => statSync(path, { bigint: true, throwIfNoEntry: false }));
+  return stat && `${stat.dev}:${stat.ino}:${stat.birthtimeNs}`;
+}
+
+/**
+ * Takes a job out of sight; undefined if there is none. `judged`: the folder that was found to be finished, or to be absent.
+ * Another one, which somebody else has shown since, is left where it is. `now` in milliseconds since 1970. Errors: JOB_TAKEN.
+ */
+export function putAside(layout: Layout, job: string, judged: string | undefined, now: number): Archiving | undefined {
+  const { root } = layout.job(job);
   const time = new Date(now).toISOString().replaceAll(/[-:]/g, '').replace(/\.\d+/, '');
   for (let n = 1; ; n++) {
     const entry = `${job}.${time}${n === 1 ? '' : `.${n}`}`;
     const [from, to] = [join(layout.jobs, `${PREFIX}${entry}`), join(layout.archive, entry)];
-    const moved = isThere(to) ? 'exists' : moveNoReplace(layout.job(job).root, from);
-    if (moved === 'moved') return { job, from, to };
-    if (moved === 'missing') return undefined;
+    if (folderAt(root) !== judged) throw jobTaken(root, job);
+    if (judged === undefined) return undefined;
+    if (isThere(to) || moveNoReplace(root, from) !== 'moved') continue;
+    if (folderAt(from) === judged) return { job, from, to };
+    // Shown in this very moment. If we die here, it is not finished, and gets its name back as well.
+    moveNoReplace(from, root);
+    throw jobTaken(root, job);
   }
+}
+
+export function jobTaken(path: string, job: string): SpooldError {
+  return new SpooldError('JOB_TAKEN', `Somebody has just made or moved a job ${job}.`, {
+    path,
+    hint: 'Try again, or name another with --job.',
+  });
 }
 
 /** Those that a crash, or somebody who is still at it, has left half way. */
@@ -64,7 +87,8 @@ export function formerJobs(layout: Layout, job: string): string[] {
 
 /**
  * Moves what had come too late, by `move`, then the job itself; what its new name's job has already is rejected there. All
- * of it is on the disk when this returns. Harmless if somebody else does it meanwhile.
+ * of it is on the disk when this returns. Harmless if somebody else does it meanwhile. Where no job has its name and it is
+ * not finished, it takes that back instead, for its tasks go by its settings.
  */
 export function finishArchiving(
   layout: Layout,
@@ -73,6 +97,9 @@ export function finishArchiving(
 ): void {
   const [old, successor] = [new JobLayout(from), layout.job(job)];
   const late = namesIn(old.folder('pending')).filter(isDrop);
+  const isUnfinished = late.length > 0 || namesIn(old.folder('running')).length > 0;
+  if (isUnfinished && !isThere(successor.root) && move(from, successor.root) === 'moved')
+    return syncFolder(layout.jobs);
   if (late.length > 0) {
     const pending = successor.folder('pending');
     ensureFolderDurably(pending);

@@ -1,9 +1,22 @@
 // add and submit: what they write, what they refuse, and that nothing is lost where many do it at once.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { bin, Place, speak } from '../helpers/place.ts';
+import { script } from './quiet-place.ts';
 
 let place: Place;
 beforeEach(() => {
@@ -244,6 +257,73 @@ describe('submit', () => {
     assert.ok(err.includes(place.at('archive', archived as string)));
     assert.deepEqual(readdirSync(place.at('archive', archived as string, 'succeeded')).sort(), ['a.json', 'b.json']);
     await place.job('flow').comesTo('succeeded', 'b');
+  });
+
+  it('leaves alone what somebody else has submitted under that name since it looked', async () => {
+    await place.start();
+    writeFileSync(place.aside('flow.yaml'), flow);
+    await place.spoold('submit', 'flow.yaml');
+    await place.job('flow').comesTo('succeeded', 'b');
+    await place.end();
+    writeFileSync(place.aside('other.yaml'), 'tasks: {other: {command: [true-name]}}');
+    await place.spoold('submit', 'other.yaml');
+    const exchange = 'command -p mv state/jobs/flow old && command -p mv state/jobs/other state/jobs/flow';
+    mkdirSync(place.aside('bin'));
+    script(place, 'bin/mv', `[ -e old ] || { ${exchange}; }\ncommand -p mv "$@"`);
+    const { status, err } = await speak(['submit', '--dir', place.dir, 'flow.yaml'], {
+      cwd: place.root,
+      env: { PATH: `${place.aside('bin')}:${process.env.PATH}` },
+    });
+    assert.equal(status, 2);
+    assert.match(err, /Somebody has just made or moved a job flow/);
+    assert.deepEqual(place.job('flow').ids('pending'), ['other']);
+    assert.deepEqual(readdirSync(place.at('jobs')), ['flow']);
+  });
+
+  it('gives its name back to one that is not finished, whose submit died half way', async () => {
+    await place.spoold('init');
+    writeFileSync(place.aside('flow.yaml'), flow);
+    await place.spoold('submit', 'flow.yaml');
+    renameSync(place.at('jobs', 'flow'), place.at('jobs', '.archived-flow.20300101T000000Z'));
+    const { status, err } = await place.spoold('submit', 'flow.yaml');
+    assert.equal(status, 2);
+    assert.match(err, /The job flow is there and not finished/);
+    await place.start();
+    await place.job('flow').comesTo('succeeded', 'b');
+    assert.equal(existsSync(place.job('flow').path('job.json')), true);
+  });
+
+  const elsewhere = '/dev/shm';
+  const isOtherDisk = existsSync(elsewhere) && statSync(elsewhere).dev !== statSync(tmpdir()).dev;
+  it('is done although the finished one cannot go to archive/, and says so', { skip: !isOtherDisk }, async (t) => {
+    const archive = mkdtempSync(join(elsewhere, 'spoold-test-'));
+    t.after(() => rmSync(archive, { recursive: true }));
+    await place.start();
+    symlinkSync(archive, place.at('archive'));
+    writeFileSync(place.aside('flow.yaml'), flow);
+    await place.spoold('submit', 'flow.yaml');
+    for (let i = 0; i < 2; i++) {
+      await place.job('flow').comesTo('succeeded', 'b');
+      const { status, err } = await place.spoold('submit', 'flow.yaml');
+      assert.equal(status, 0, err);
+      assert.match(err, /the finished job flow went to .*jobs\/\.archived-flow.*\n.*cannot go to archive\/.*EXDEV/);
+    }
+    await place.job('flow').comesTo('succeeded', 'b');
+  });
+
+  it('refuses a name that differs from that of a job only in case, for nobody would serve it', async () => {
+    writeFileSync(place.aside('flow.yaml'), flow);
+    await place.spoold('submit', 'flow.yaml');
+    for (const words of [
+      ['submit', 'flow.yaml', '--job', 'Flow'],
+      ['add', '--job', 'Flow', 'true'],
+      ['add', '--job', 'Flow', 'echo', ':::', 'a', 'b'],
+    ]) {
+      const { status, err } = await place.spoold(...words);
+      assert.equal(status, 2);
+      assert.match(err, /There is a job flow, and Flow differs from it only in case/);
+    }
+    assert.deepEqual(readdirSync(place.at('jobs')), ['flow']);
   });
 
   it('takes thousands of tasks at once', async () => {
