@@ -55,6 +55,8 @@ export function causeWords(cause: Cause, why: Why, telling: Telling): string {
         : 'waits because no daemon serves the directory';
     case 'daemon_starting':
       return 'waits until the daemon has looked at everything: it has only just been started';
+    case 'daemon_frozen':
+      return `waits because the daemon (process ${cause.pid}) is frozen, by Ctrl-Z or SIGSTOP, and does nothing`;
     case 'daemon_stopping':
       return cause.how === 'drain'
         ? 'waits because the daemon stops as soon as what runs has ended, and starts nothing new'
@@ -69,6 +71,8 @@ export function causeWords(cause: Cause, why: Why, telling: Telling): string {
       return `waits because the file ${cause.path} says 0: no task may run${cause.place === 'job' ? ' in this job' : ''}`;
     case 'job_unreadable':
       return `waits because its job.json does not read, and until it does nothing of the job starts: ${cause.path}: ${oneLine(cause.reason)}`;
+    case 'job_left_alone':
+      return `waits because the daemon leaves its job alone: ${oneLine(cause.reason, 500)}`;
     case 'file_unreadable':
       return `waits, and its file does not read: ${oneLine(cause.reason)}. Unless that changes, it is rejected`;
     case 'attempt_not_over':
@@ -271,6 +275,8 @@ function commandFor(cause: Cause, why: Why, telling: Telling): string | undefine
   switch (cause.cause) {
     case 'no_daemon':
       return `spoold start${dir}`;
+    case 'daemon_frozen':
+      return `kill -CONT ${cause.pid}`;
     case 'daemon_stopping':
       return `once it has stopped: spoold start${dir}`;
     case 'daemon_holding':
@@ -281,6 +287,8 @@ function commandFor(cause: Cause, why: Why, telling: Telling): string | undefine
       return `spoold parallel${dir} --unset${cause.place === 'job' ? ` ${job}` : ''}`;
     case 'job_unreadable':
       return `correct it, and see whether it reads: spoold validate ${cause.path}`;
+    case 'job_left_alone':
+      return `mend ${cause.path}; then it goes on by itself`;
     case 'file_unreadable':
       return `correct it, and see whether it reads: spoold validate ${cause.path}`;
     case 'not_before':

@@ -10,7 +10,7 @@ export class StartCommand extends BaseCommand {
   static override usage = BaseCommand.Usage({
     description: 'Start the daemon, and the state directory if there is none; returns once it serves.',
     details: `
-      Starting a running one is no error. In the foreground: SIGTERM and Ctrl-C stop it and leave running tasks running,
+      Starting a running one is no error; where one is draining, spoold restart has another one serve at once. In the foreground: SIGTERM and Ctrl-C stop it and leave running tasks running,
       SIGHUP has it read config.yaml again. Whatever ran when a daemon went away is adopted by the next.
     `,
   });

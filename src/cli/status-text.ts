@@ -1,7 +1,7 @@
 // `status` in words, of everything and of one job. The first line says what keeps the place from working, if anything
 // does; the last one, what to type next.
 import type { Attempt } from '../client/attempts.ts';
-import type { Place } from '../client/place.ts';
+import type { JobTrouble, Place } from '../client/place.ts';
 import type { JobLine, JobReport, JobTask, Overview, ShownTask } from '../client/status.ts';
 import type { Remark } from '../client/remark.ts';
 import { VERSION } from '../version.ts';
@@ -62,12 +62,14 @@ export function placeLine(place: Place, { now, dir }: Show, more: readonly strin
   return parts.join(' · ');
 }
 
-function placeWarnings({ daemon, otherVersion, pause, parallel }: Place, now: number, dir: string): string[] {
+function placeWarnings(place: Place, now: number, dir: string): string[] {
+  const { daemon, isFrozen, otherVersion, pause, parallel } = place;
   const warnings: string[] = [];
   if (otherVersion !== undefined)
     warnings.push(`it is version ${otherVersion}, and this is ${VERSION}: spoold restart${dir}`);
   if (daemon.kind !== 'stopped') {
-    const { serving, stopping, holding, held_back } = daemon.record;
+    const { serving, stopping, holding, held_back, identity } = daemon.record;
+    if (isFrozen) warnings.push(`it is frozen, by Ctrl-Z or SIGSTOP, and does nothing: kill -CONT ${identity.pid}`);
     if (stopping === 'drain') warnings.push('it stops when what runs has ended, and starts nothing new');
     else if (stopping !== undefined) warnings.push('it is stopping');
     else if (!serving) warnings.push('it is starting');
@@ -90,9 +92,11 @@ const MOST_RUNNING = 20;
 const MOST_OTHERS = 5;
 
 export function overviewText(overview: Overview, show: Show): string[] {
-  const { place, jobs, running, failed, rejected, held, damagedJobs } = overview;
+  const { place, jobs, running, failed, rejected, held, troubled, strays } = overview;
   const paused = jobs.filter(({ pause }) => pause !== undefined).map(({ name }) => name);
   const more = [
+    ...(troubled.length > 0 ? [`nothing is started of ${list(troubled.map(({ job }) => job))}: see below`] : []),
+    ...(strays.length > 0 ? [strayWords(strays)] : []),
     ...(paused.length > 0 ? [`paused: ${list(paused)}`] : []),
     ...(held.length > 0 ? [`${count(held.length, 'file')} held back`] : []),
   ];
@@ -125,13 +129,21 @@ export function overviewText(overview: Overview, show: Show): string[] {
     MOST_OTHERS,
     held.map(({ job, name }) => `  jobs/${job}/pending/${oneLine(name)}`),
   );
-  for (const { path, reason } of damagedJobs) {
-    lines.push(
-      '',
-      coloured('failed', `${path} does not read, so its job starts nothing: ${oneLine(reason, show.width)}`),
-    );
-  }
+  for (const { trouble } of troubled.slice(0, MOST_OTHERS))
+    lines.push('', coloured('failed', troubleWords(trouble, show.width)));
   return withNext(lines, nextOf(overview, show));
+}
+
+function strayWords(names: readonly string[]): string {
+  const which =
+    names.length === 1 ? `jobs/${oneLine(names[0] ?? '')} is` : `${count(names.length, 'file')} in jobs/ are`;
+  return `${which} in no job: tasks go into jobs/NAME/pending/`;
+}
+
+function troubleWords({ kind, path, reason }: JobTrouble, width: number): string {
+  return kind === 'damaged'
+    ? `${path} does not read, so its job starts nothing: ${oneLine(reason, width)}`
+    : `${path} is left alone, so nothing of it starts: ${oneLine(reason, 500)}`;
 }
 
 function withNext(lines: readonly string[], next: string | undefined): string[] {
@@ -183,12 +195,12 @@ function failureLines({ job, id, attempt, since }: ShownTask, lastLines: readonl
 }
 
 /** The next useful command, if there is one. */
-function nextOf({ place, jobs, running, failed, rejected, damagedJobs }: Overview, { dir }: Show): string | undefined {
+function nextOf({ place, jobs, running, failed, rejected, troubled }: Overview, { dir }: Show): string | undefined {
   const isWaiting = jobs.some(({ counts }) => counts.pending + counts.running > 0);
   if (place.daemon.kind === 'stopped' && isWaiting) return `spoold start${dir}`;
   if (place.pause !== undefined && isWaiting) return `spoold resume${dir}`;
-  const [damaged, reject, failure, run] = [damagedJobs[0], rejected[0], failed[0], running[0]];
-  if (damaged !== undefined) return `correct ${damaged.path}`;
+  const [trouble, reject, failure, run] = [troubled[0]?.trouble, rejected[0], failed[0], running[0]];
+  if (trouble !== undefined) return `${trouble.kind === 'damaged' ? 'correct' : 'mend'} ${trouble.path}`;
   if (reject !== undefined) return `spoold retry${dir} --edit ${reject.job}/${reject.name}`;
   if (failure !== undefined) {
     const address = `${failure.job}/${failure.id}`;
@@ -202,8 +214,9 @@ function nextOf({ place, jobs, running, failed, rejected, damagedJobs }: Overvie
 
 // ── A job ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-export function jobText({ place, line, parallel, damage, groups }: JobReport, show: Show): string[] {
+export function jobText({ place, line, parallel, trouble, groups }: JobReport, show: Show): string[] {
   const more: string[] = [];
+  if (trouble !== undefined) more.push(`nothing is started of ${line.name}: see below`);
   if (line.pause !== undefined) {
     const by = line.pause.by === undefined ? '' : ` by ${line.pause.by}`;
     more.push(`${line.name} is paused${by}: spoold resume${show.dir} ${line.name}`);
@@ -214,8 +227,7 @@ export function jobText({ place, line, parallel, damage, groups }: JobReport, sh
     '',
     `${heading(line.name)} is ${coloured(line.state)}: ${countsText(line.counts)}${limitText(parallel)}`,
   ];
-  if (damage !== undefined)
-    lines.push(coloured('failed', `its job.json does not read, so it starts nothing: ${oneLine(damage, show.width)}`));
+  if (trouble !== undefined) lines.push(coloured('failed', troubleWords(trouble, show.width)));
   for (const { state, count: all, tasks } of groups) {
     const word = wordOf(state);
     const width = Math.max(0, ...tasks.map(({ id }) => id.length));

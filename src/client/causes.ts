@@ -35,6 +35,8 @@ export type Cause =
   // What keeps a whole place from starting anything.
   | { cause: 'no_daemon' }
   | { cause: 'daemon_starting' }
+  /** By Ctrl-Z or SIGSTOP. */
+  | { cause: 'daemon_frozen'; pid: number }
   | { cause: 'daemon_stopping'; how: string }
   /** A disk that is nearly full, and the like. */
   | { cause: 'daemon_holding'; reason: string }
@@ -42,6 +44,8 @@ export type Cause =
   /** The file `parallel` says 0. */
   | { cause: 'parallel_zero'; place: Where; path: string }
   | { cause: 'job_unreadable'; path: string; reason: string }
+  /** For its folders, or its name. */
+  | { cause: 'job_left_alone'; path: string; reason: string }
   // What keeps one task from being started.
   | { cause: 'file_unreadable'; path: string; reason: string }
   /** Its attempt before is not over. */

@@ -3,9 +3,9 @@
 import { spawn } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { SpooldError } from '../errors.ts';
-import { remove, replaceWhole } from '../host/atomic.ts';
+import { isThere, remove, replaceWhole } from '../host/atomic.ts';
 import { monotonic } from '../host/clock.ts';
-import { livenessOf, signalProcess } from '../host/identity.ts';
+import { isFrozen, livenessOf, signalProcess } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { type DaemonRecord, type DaemonState, daemonOf, type StopHow } from '../store/daemon-record.ts';
 import { jobNames } from '../store/snapshot.ts';
@@ -39,30 +39,34 @@ export interface Started {
 
 /**
  * Starts a daemon in the background by `script` (the command line's own), and returns once some daemon serves. Any number
- * may do so at one time: one of them serves. Errors: DAEMON_ELSEWHERE, DAEMON_FAILED, DAEMON_SLOW.
+ * may do so at one time: one of them serves. Errors: DAEMON_ELSEWHERE, DAEMON_DRAINING, DAEMON_FROZEN, DAEMON_FAILED, DAEMON_SLOW.
  */
 export async function startDaemon(layout: Layout, script: string): Promise<Started> {
   const deadline = monotonic() + BEGINS_WITHIN_MS;
   for (;;) {
     const found = daemonOf(layout);
     if (found.kind === 'elsewhere') throw elsewhere(layout, found.record);
-    if (found.kind === 'running') {
-      const record = await untilServing(layout, deadline);
-      if (record !== undefined) return { pid: record.identity.pid, isNew: false, version: record.version };
-      continue;
-    }
+    const record = found.kind === 'running' ? await untilServing(layout, deadline) : undefined;
+    if (record !== undefined) return { pid: record.identity.pid, isNew: false, version: record.version };
     const started = await spawnDaemon(layout, script, deadline);
     if (started !== undefined) return started;
   }
 }
 
-/** The record of the daemon that is there once it serves; undefined if it went away. Errors: DAEMON_SLOW. */
+/**
+ * The record of the daemon that is there once it serves; undefined if it went away, or has given the directory back: its
+ * process may have other things to do yet. Errors: DAEMON_DRAINING, DAEMON_FROZEN, DAEMON_SLOW.
+ */
 async function untilServing(layout: Layout, deadline: number): Promise<DaemonRecord | undefined> {
   for (;;) {
     const found = daemonOf(layout);
     if (found.kind !== 'running') return undefined;
-    if (found.record.serving) return found.record;
-    if (monotonic() > deadline) throw slow(layout, found.record.identity.pid);
+    const { identity, serving, stopping } = found.record;
+    if (stopping !== undefined && !isThere(layout.lock)) return undefined;
+    if (isFrozen(identity)) throw frozen(layout, identity.pid);
+    if (stopping === 'drain') throw draining(layout, identity.pid);
+    if (serving && stopping === undefined) return found.record;
+    if (monotonic() > deadline) throw slow(layout, identity.pid, stopping === undefined ? 'serve' : 'stop');
     await pause(LOOK_EVERY_MS);
   }
 }
@@ -99,7 +103,7 @@ async function spawnDaemon(layout: Layout, script: string, deadline: number): Pr
       child.unref();
       return { pid: child.pid, isNew: true, version: found.record.version };
     }
-    if (monotonic() > deadline) throw slow(layout, child.pid);
+    if (monotonic() > deadline) throw slow(layout, child.pid, 'serve');
     await Promise.race([end, pause(LOOK_EVERY_MS)]);
   }
   if (last.status === ANOTHER_SERVES && monotonic() < deadline) {
@@ -140,15 +144,34 @@ function elsewhere(layout: Layout, { identity }: DaemonRecord): SpooldError {
   );
 }
 
-function slow(layout: Layout, pid: number | undefined): SpooldError {
+function slow(layout: Layout, pid: number | undefined, what: 'serve' | 'stop'): SpooldError {
+  const within = `after ${BEGINS_WITHIN_MS / 1000} s`;
   return new SpooldError(
     'DAEMON_SLOW',
-    `The daemon (process ${pid}) does not serve yet after ${BEGINS_WITHIN_MS / 1000} s.`,
+    what === 'serve'
+      ? `The daemon (process ${pid}) does not serve yet ${within}.`
+      : `The daemon (process ${pid}) was asked to stop, and has not stopped yet ${within}.`,
     {
       path: layout.log,
       exit: 1,
-      hint: `It may still be recovering: see ${layout.log} and spoold status.`,
+      hint: `${what === 'serve' ? 'It may still be recovering: see' : 'See'} ${layout.log} and spoold status.`,
     },
+  );
+}
+
+function draining({ daemon }: Layout, pid: number): SpooldError {
+  return new SpooldError(
+    'DAEMON_DRAINING',
+    `The daemon (process ${pid}) is draining: it starts nothing new, and stops when what runs has ended.`,
+    { path: daemon, exit: 1, hint: 'To have another one serve at once, while what runs goes on: spoold restart' },
+  );
+}
+
+function frozen({ daemon }: Layout, pid: number): SpooldError {
+  return new SpooldError(
+    'DAEMON_FROZEN',
+    `The daemon (process ${pid}) is frozen, by Ctrl-Z or SIGSTOP: it does nothing, and keeps its place.`,
+    { path: daemon, exit: 1, hint: `Wake it: kill -CONT ${pid}. Or end it, and what runs goes on: kill -KILL ${pid}` },
   );
 }
 
@@ -167,7 +190,7 @@ export interface StopOptions {
   onWait?: (running: string[]) => void;
 }
 
-/** Asks the daemon to stop and waits until it has. Errors: DAEMON_ELSEWHERE, STOP_TIMEOUT (it goes on stopping). */
+/** Asks the daemon to stop and waits until it has. Errors: DAEMON_ELSEWHERE, DAEMON_FROZEN, STOP_TIMEOUT (it goes on stopping). */
 export async function stopDaemon(layout: Layout, { how, timeout, onWait }: StopOptions): Promise<Stopped> {
   const found = daemonOf(layout);
   if (found.kind === 'elsewhere') throw elsewhere(layout, found.record);
@@ -181,6 +204,7 @@ export async function stopDaemon(layout: Layout, { how, timeout, onWait }: StopO
   while (livenessOf(identity) === 'alive') {
     if (monotonic() > deadline) throw stillThere(layout, identity.pid, how);
     if (monotonic() - told >= 1000) {
+      if (isFrozen(identity)) throw frozen(layout, identity.pid); // no signal but KILL reaches it
       onWait?.(runningTasks(layout));
       told = monotonic();
     }

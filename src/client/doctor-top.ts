@@ -5,7 +5,7 @@ import { lstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { unless } from '../errors.ts';
 import { isThere, namesIn, publish, readParsed, remove } from '../host/atomic.ts';
-import { readProcess } from '../host/identity.ts';
+import { isFrozen } from '../host/identity.ts';
 import { FORMAT_VERSION, type Layout } from '../protocol/layout.ts';
 import { isName, nameProblem } from '../protocol/names.ts';
 import { archivingsIn } from '../store/archive.ts';
@@ -105,7 +105,7 @@ function* daemon(layout: Layout): Iterable<Finding> {
   const { kind, record } = daemonOf(layout);
   if (kind === 'running') {
     const { pid } = record.identity;
-    if (readProcess(pid)?.state === 'T')
+    if (isFrozen(record.identity))
       yield {
         kind: 'frozen',
         path: layout.daemon,

@@ -1,7 +1,8 @@
 // What keeps a place from starting anything: no daemon, a pause, a daemon that holds back. Said first by whoever shows
 // the place, and asked by whoever waits for it.
 import { isThere, readParsed } from '../host/atomic.ts';
-import type { Layout } from '../protocol/layout.ts';
+import { isFrozen } from '../host/identity.ts';
+import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { type DaemonState, daemonOf } from '../store/daemon-record.ts';
 import { readParallel } from '../store/snapshot.ts';
 import { VERSION } from '../version.ts';
@@ -11,6 +12,8 @@ export interface Place {
   /** The state directory. */
   root: string;
   daemon: DaemonState;
+  /** It is stopped, by Ctrl-Z or SIGSTOP: it does nothing, and keeps its place. */
+  isFrozen: boolean;
   /** The version of the daemon, where it is not this one. */
   otherVersion: string | undefined;
   pause: Pause | undefined;
@@ -24,6 +27,7 @@ export function placeOf(layout: Layout): Place {
   return {
     root: layout.root,
     daemon,
+    isFrozen: daemon.kind === 'running' && isFrozen(daemon.record.identity),
     otherVersion: version === VERSION ? undefined : version,
     pause: readPause(layout),
     parallel: readParallel(layout.parallel),
@@ -47,8 +51,30 @@ export function isServed(layout: Layout): boolean {
   return daemonOf(layout).kind !== 'stopped';
 }
 
-/** Why job.json does not read as JSON, which starts nothing in the job; undefined if it does, or is not there. */
-export function jobDamage(path: string): string | undefined {
+/** Why nothing of a job is started: its job.json, or (`left_alone`) its folders or its name. `path`: what is to be mended. */
+export interface JobTrouble {
+  kind: 'damaged' | 'left_alone';
+  path: string;
+  reason: string;
+}
+
+/**
+ * Undefined if nothing is known that keeps the whole job. Whether a job.json that reads is a valid one, and the folders in
+ * order, is the daemon's to judge: it says so in daemon.json within a second, and without one nothing starts anyhow.
+ */
+export function jobTrouble({ kind, record }: DaemonState, name: string, job: JobLayout): JobTrouble | undefined {
+  const damage = jobDamage(job.settings);
+  if (damage !== undefined) return { kind: 'damaged', path: job.settings, reason: damage };
+  if (kind === 'stopped') return undefined;
+  const said = (all: Record<string, string> = {}) => (Object.hasOwn(all, name) ? all[name] : undefined);
+  const [invalid, leftAlone] = [said(record.damaged), said(record.left_alone)];
+  if (invalid !== undefined)
+    return { kind: 'damaged', path: job.settings, reason: invalid.replaceAll(`${job.settings}:`, '').trim() };
+  return leftAlone === undefined ? undefined : { kind: 'left_alone', path: job.root, reason: leftAlone };
+}
+
+/** Why job.json does not read as JSON; undefined if it does, or is not there. */
+function jobDamage(path: string): string | undefined {
   if (!isThere(path)) return undefined; // the common answer, and an exception costs more than a stat
   const read = readParsed(path, (text) => JSON.parse(text) as unknown);
   return read.kind === 'damaged' ? read.reason : undefined;

@@ -8,6 +8,7 @@ import { setTimeout as pauseFor } from 'node:timers/promises';
 import { SpooldError, unless } from '../errors.ts';
 import { createExclusive, ensureFolder, isThere, moveAllNoReplace, remove, removeTree } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
+import { isFrozen } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { compareNatural, isName, taskIdOf } from '../protocol/names.ts';
 import { resourcesIn } from '../protocol/resources.ts';
@@ -75,7 +76,8 @@ export function runningDirectory(dir: string | undefined, env: NodeJS.ProcessEnv
   if (!isStateDir(path)) return undefined;
   const layout = openDirectory(dir);
   const found = daemonOf(layout);
-  return found.kind === 'running' && found.record.serving && found.record.stopping === undefined ? layout : undefined;
+  if (found.kind !== 'running' || isFrozen(found.record.identity)) return undefined;
+  return found.record.serving && found.record.stopping === undefined ? layout : undefined;
 }
 
 /** Queues the work in a directory that is served, under a name that is its own, with the environment of the caller. */

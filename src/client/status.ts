@@ -8,6 +8,7 @@ import type { State } from '../protocol/states.ts';
 import { findRun } from '../store/runs.ts';
 import {
   type Counts,
+  filesIn,
   isHeldName,
   jobNames,
   type JobState,
@@ -21,7 +22,7 @@ import { rejectionOf } from './facts.ts';
 import { findJob } from './find.ts';
 import { lastLinesOf } from './logs.ts';
 import { type Pause, readPause } from './pause.ts';
-import { daemonJson, jobDamage, type Place, placeOf } from './place.ts';
+import { daemonJson, type JobTrouble, jobTrouble, type Place, placeOf } from './place.ts';
 import { type Remark, remarkOn } from './remark.ts';
 
 export interface JobLine {
@@ -63,7 +64,10 @@ export interface Overview {
   rejected: ShownRejection[];
   /** Files in pending/ that are no tasks. */
   held: { job: string; name: string }[];
-  damagedJobs: { job: string; path: string; reason: string }[];
+  /** Jobs of which nothing is started. */
+  troubled: { job: string; trouble: JobTrouble }[];
+  /** Files in jobs/: a drop a level too high. */
+  strays: string[];
 }
 
 /** The state of every job. */
@@ -98,19 +102,20 @@ export function overview(layout: Layout, limits: OverviewLimits): Overview {
   const jobs = jobLines(layout);
   const having = (state: State | 'held') =>
     jobs.filter(({ counts }) => counts[state] > 0).map(({ name }) => ({ name, job: layout.job(name) }));
-  const damagedJobs = jobs.flatMap(({ name }) => {
-    const path = layout.job(name).settings;
-    const reason = jobDamage(path);
-    return reason === undefined ? [] : [{ job: name, path, reason }];
+  const place = placeOf(layout);
+  const troubled = jobs.flatMap(({ name }) => {
+    const trouble = jobTrouble(place.daemon, name, layout.job(name));
+    return trouble === undefined ? [] : [{ job: name, trouble }];
   });
   return {
-    place: placeOf(layout),
+    place,
     jobs,
     running: having('running').flatMap(({ name, job }) => runningIn(name, job)),
     failed: latestFailures(having('failed'), limits),
     rejected: having('rejected').flatMap(({ name, job }) => rejectedIn(name, job, limits.others)),
     held: having('held').flatMap(({ name, job }) => heldIn(job).map((file) => ({ job: name, name: file }))),
-    damagedJobs,
+    troubled,
+    strays: filesIn(layout.jobs).sort(compareNatural),
   };
 }
 
@@ -172,8 +177,8 @@ export interface JobReport {
   place: Place;
   line: JobLine;
   parallel: number | 'damaged' | undefined;
-  /** Why job.json does not read, if so. */
-  damage: string | undefined;
+  /** Why nothing of it is started, if so. */
+  trouble: JobTrouble | undefined;
   /** By state, in the order they are shown; each list is cut. */
   groups: { state: State | 'held'; count: number; tasks: JobTask[] }[];
 }
@@ -205,11 +210,12 @@ export function jobReport(layout: Layout, name: string, limit: number): JobRepor
       groups.push({ state: 'held', count: line.counts.held, tasks });
     }
   }
+  const place = placeOf(layout);
   return {
-    place: placeOf(layout),
+    place,
     line,
     parallel: readParallel(job.parallel),
-    damage: jobDamage(job.settings),
+    trouble: jobTrouble(place.daemon, name, job),
     groups,
   };
 }

@@ -116,7 +116,7 @@ function fill(job: JobLayout, state: State, tasks: ReadonlyMap<string, Raw>, syn
 function refuseIfUnfinished(job: JobLayout, name: string): void {
   if (!isThere(job.root)) return;
   const { running, pending, held } = unfinishedIn(job);
-  const left = [...running, ...pending, ...held];
+  const left = [...running, ...pending, ...held.keys()];
   if (left.length === 0) return;
   const some = left.slice(0, 3).join(', ') + (left.length > 3 ? `, and ${left.length - 3} more` : '');
   throw new SpooldError('JOB_UNFINISHED', `The job ${name} is there and not finished: ${some}.`, {

@@ -10,7 +10,8 @@ import { heldId, isHeldName } from '../store/snapshot.ts';
 export interface Unfinished {
   pending: Set<string>;
   running: Set<string>;
-  held: Set<string>;
+  /** Id → the name of its file in pending/. */
+  held: Map<string, string>;
   /** Changes when either folder does. */
   stamp: string;
 }
@@ -39,12 +40,12 @@ function mtimeOf(folder: string): string {
 }
 
 function read(job: JobLayout, stamp: string): Unfinished {
-  const found: Unfinished = { pending: new Set(), running: new Set(), held: new Set(), stamp };
+  const found: Unfinished = { pending: new Set(), running: new Set(), held: new Map(), stamp };
   for (const name of namesIn(job.folder('pending'))) {
     const id = taskIdOf(name);
     if (id !== undefined) found.pending.add(id);
     else if (name.startsWith('.bundle-')) found.pending.add(name);
-    else if (isHeldName(name)) found.held.add(heldId(name));
+    else if (isHeldName(name)) found.held.set(heldId(name), name);
   }
   for (const name of namesIn(job.folder('running'))) {
     const id = taskIdOf(name) ?? (name.endsWith('.run') ? name.slice(0, -'.run'.length) : undefined);

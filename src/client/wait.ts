@@ -2,7 +2,7 @@
 // told from what only takes long, and refused: no daemon, nothing able to start, or a task that waits for itself.
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { SpooldError, unless } from '../errors.ts';
+import { unless } from '../errors.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import { JobLayout, type Layout } from '../protocol/layout.ts';
 import type { Address } from '../protocol/names.ts';
@@ -10,16 +10,16 @@ import { UNSUCCESSFUL } from '../protocol/states.ts';
 import type { AttemptResult } from '../protocol/result.ts';
 import { formerJobs } from '../store/archive.ts';
 import { claimedAttempt, lastResult } from '../store/runs.ts';
-import { jobNames, type JobState, jobStateOf, readParallel, stateOf, summarise } from '../store/snapshot.ts';
+import { jobNames, type JobState, jobStateOf, stateOf, summarise } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
 import { surroundings } from './directory.ts';
-import { factsOf, loadGraph, readTask, textOf } from './facts.ts';
+import { factsOf, readTask, textOf } from './facts.ts';
 import { findJob, findTask, type Found, heldNameOf } from './find.ts';
 import { pauseFor } from './logs.ts';
-import { readPause } from './pause.ts';
-import { isServed, jobDamage, placeOf } from './place.ts';
+import { placeOf } from './place.ts';
 import { refuseOwn } from './wait-itself.ts';
 import { sizeOf, stampOf, type Unfinished, unfinishedIn } from './unfinished.ts';
+import { type AwaitedJob, Watch } from './wait-stuck.ts';
 
 export interface WaitItem {
   job: string;
@@ -49,12 +49,6 @@ export interface WaitOptions {
 }
 
 export type WaitOutcome = { kind: 'ended' | 'timeout' | 'interrupted'; items: WaitItem[]; status: number };
-
-/** A daemon that restarts is away for a moment. */
-const RESTART_MS = 10_000;
-const NEVER_SEEN_MS = 300;
-/** What cannot start now, and has not for this long, will not. */
-const STUCK_AFTER_MS = 700;
 
 /**
  * Waits until all that is addressed has ended (no address: everything there is). The status is that of the task where
@@ -119,11 +113,8 @@ function progressOf(layout: Layout, targets: readonly Target[], left: readonly T
 
 // ── What is waited for ────────────────────────────────────────────────────────────────────────────────────────────
 
-interface Target {
-  readonly name: string;
-  readonly job: JobLayout;
+interface Target extends AwaitedJob {
   hasEnded(): boolean;
-  unfinished(): Unfinished;
   item(ended: boolean): WaitItem;
 }
 
@@ -254,7 +245,7 @@ class OneTask implements Target {
     return (
       [...pending].some((id) => this.hasQueued(id, this.job.task('pending', id))) ||
       [...running].some((id) => this.hasQueued(id, this.job.task('running', id))) ||
-      [...held].some((id) => this.hasQueued(id, join(this.job.folder('pending'), heldNameOf(this.job, id) ?? id)))
+      [...held].some(([id, name]) => this.hasQueued(id, join(this.job.folder('pending'), name)))
     );
   }
 
@@ -313,107 +304,4 @@ function lastChange(job: JobLayout): number {
 function inodeOf(path: string): string | undefined {
   const stat = unless('ENOTDIR', () => statSync(path, { bigint: true, throwIfNoEntry: false }));
   return stat && String(stat.ino);
-}
-
-// ── What can never end ────────────────────────────────────────────────────────────────────────────────────────────
-
-class Watch {
-  private readonly layout: Layout;
-  private servedAt: number | undefined;
-  private readonly began = monotonic();
-  /** Since when nothing has been able to start, and what was seen then. */
-  private stuck: { stamp: string; since: number; after: number } | undefined;
-
-  constructor(layout: Layout) {
-    this.layout = layout;
-  }
-
-  /** Errors: WAIT_NO_DAEMON, WAIT_STUCK. */
-  check(left: readonly Target[]): void {
-    if (isServed(this.layout)) this.servedAt = monotonic();
-    else if (monotonic() - (this.servedAt ?? this.began) > (this.servedAt === undefined ? NEVER_SEEN_MS : RESTART_MS))
-      throw noDaemon(this.layout);
-    const jobs = new Map(left.map((target) => [target.name, target]));
-    const idle = [...jobs.values()].every((target) => target.unfinished().running.size === 0);
-    const stamp = idle ? [...jobs.values()].map((target) => stampOf(target.job)).join() : undefined;
-    if (stamp === undefined) this.stuck = undefined;
-    else if (this.stuck?.stamp !== stamp) this.stuck = { stamp, since: monotonic(), after: STUCK_AFTER_MS };
-    else if (monotonic() - this.stuck.since > this.stuck.after) {
-      const reasons = [...jobs.values()].map((target) => whyNothingStarts(this.layout, target));
-      if (reasons.every((reason) => reason !== undefined)) throw stuckError(reasons);
-      this.stuck = { stamp, since: monotonic(), after: Math.min(2 * this.stuck.after, 10_000) }; // it reads all that waits
-    }
-  }
-}
-
-function noDaemon(layout: Layout): SpooldError {
-  return new SpooldError('WAIT_NO_DAEMON', `This would wait for ever: no daemon serves ${layout.root}.`, {
-    path: layout.root,
-    exit: 3,
-    hint: `Start one: spoold start --dir ${layout.root}`,
-  });
-}
-
-interface StuckReason {
-  words: string;
-  hint: string;
-}
-
-function stuckError(reasons: readonly StuckReason[]): SpooldError {
-  return new SpooldError('WAIT_STUCK', `This would wait for ever: ${reasons.map(({ words }) => words).join('; ')}.`, {
-    exit: 3,
-    hint: [...new Set(reasons.map(({ hint }) => hint))].join('\n'),
-  });
-}
-
-/** Why nothing in a job, where nothing runs, is able to start; undefined if something is, or soon will be. */
-function whyNothingStarts(layout: Layout, target: Target): StuckReason | undefined {
-  const { name, job } = target;
-  if (readPause(layout) !== undefined) return { words: 'everything is paused', hint: 'Let it go on: spoold resume' };
-  if (readPause(job) !== undefined) return { words: `${name} is paused`, hint: `Let it go on: spoold resume ${name}` };
-  if (readParallel(layout.parallel) === 0)
-    return { words: 'no task may run at all (parallel is 0)', hint: 'Allow some: spoold parallel 2' };
-  if (readParallel(job.parallel) === 0)
-    return { words: `no task of ${name} may run (its parallel is 0)`, hint: `Allow one: spoold parallel 1 ${name}` };
-  const damage = jobDamage(job.settings);
-  if (damage !== undefined)
-    return {
-      words: `${job.settings} does not read (${damage})`,
-      hint: 'Correct it; the job starts nothing until then.',
-    };
-  return whyNoneIsReady(name, job, target.unfinished());
-}
-
-function whyNoneIsReady(name: string, job: JobLayout, { pending, held }: Unfinished): StuckReason | undefined {
-  const graph = loadGraph(job);
-  for (const id of pending) {
-    // Not a task, or not yet: an array on its way in, or a text that will be rejected.
-    if (readTask(job.task('pending', id)).kind !== 'ok') return undefined;
-  }
-  if (
-    graph.peekReady(Number.POSITIVE_INFINITY) !== undefined ||
-    graph.takeDoomed().length > 0 ||
-    graph.takeRevived().length > 0
-  )
-    return undefined;
-  const unknown = new Map<string, string>();
-  for (const node of graph.all()) {
-    if (node.state !== 'pending') continue;
-    const judged = graph.readiness(node);
-    if (judged.kind !== 'waiting') continue;
-    for (const wait of judged.on) if (wait.why === 'unknown') unknown.set(wait.dependency, node.id);
-  }
-  const words: string[] = [];
-  for (const [dependency, id] of [...unknown].slice(0, 3))
-    words.push(`${name}/${id} waits for ${dependency}, which nobody has queued`);
-  if (unknown.size > 3) words.push(`${unknown.size - 3} more like it`);
-  if (held.size > 0)
-    words.push(
-      `${[...held]
-        .slice(0, 3)
-        .map((id) => `${name}/${id}`)
-        .join(', ')} ${held.size === 1 ? 'is' : 'are'} held back in pending/`,
-    );
-  if (words.length === 0) return undefined; // not understood: rather wait than be wrong
-  return { words: words.join('; '), hint: `spoold why ${name} says what each waits for.` };
 }

@@ -12,7 +12,7 @@ import type { Cause, Why } from './causes.ts';
 import { factsOf, jobDefaults, type Raw } from './facts.ts';
 import type { Inquiry } from './inquiry.ts';
 import { readPause } from './pause.ts';
-import { jobDamage, type Place } from './place.ts';
+import { jobTrouble, type Place } from './place.ts';
 import { liftCauses, resourceCauses, startOf } from './shares.ts';
 import { fullSlots } from './slots.ts';
 
@@ -25,11 +25,12 @@ export function everywhere(inquiry: Inquiry, place: Place): Cause[] {
   return inquiry.everywhere;
 }
 
-function placeCauses({ job }: Inquiry, { daemon, pause, parallel, root }: Place): Cause[] {
+function placeCauses({ name, job }: Inquiry, { daemon, isFrozen, pause, parallel, root }: Place): Cause[] {
   const all: Cause[] = [];
   if (daemon.kind === 'stopped') all.push({ cause: 'no_daemon' });
   else {
-    const { holding, stopping, serving } = daemon.record;
+    const { holding, stopping, serving, identity } = daemon.record;
+    if (isFrozen) all.push({ cause: 'daemon_frozen', pid: identity.pid });
     if (stopping !== undefined) all.push({ cause: 'daemon_stopping', how: stopping });
     else if (!serving) all.push({ cause: 'daemon_starting' });
     if (holding !== undefined) all.push({ cause: 'daemon_holding', reason: holding });
@@ -39,8 +40,11 @@ function placeCauses({ job }: Inquiry, { daemon, pause, parallel, root }: Place)
   if (own !== undefined) all.push({ cause: 'paused', place: 'job', by: own.by ?? null, since: own.since });
   if (parallel === 0) all.push({ cause: 'parallel_zero', place: 'everything', path: `${root}/parallel` });
   if (readParallel(job.parallel) === 0) all.push({ cause: 'parallel_zero', place: 'job', path: job.parallel });
-  const damage = jobDamage(job.settings);
-  if (damage !== undefined) all.push({ cause: 'job_unreadable', path: job.settings, reason: damage });
+  const trouble = jobTrouble(daemon, name, job);
+  if (trouble !== undefined) {
+    const { kind, path, reason } = trouble;
+    all.push({ cause: kind === 'damaged' ? 'job_unreadable' : 'job_left_alone', path, reason });
+  }
   return all;
 }
 

@@ -19,6 +19,7 @@ import { limitsRecord } from './limits.ts';
 import { errorFields, Log } from './log.ts';
 import { GroupSync } from './sync.ts';
 import { keepHeapSmall } from './memory.ts';
+import { troublesRecord } from './troubles.ts';
 import { endAll, stirAll, tick } from './tick.ts';
 import { Wake } from './wake.ts';
 import { type StopMode, World } from './world.ts';
@@ -143,20 +144,24 @@ async function turn(world: World, lost: () => string | undefined): Promise<Stopp
     const until = tick(world);
     sync.maybe();
     if (mayEnd(world, until)) return finish(world, sync);
-    const due = Math.max(monotonic(), Math.min(until, sync.due, beat + HEARTBEAT_MS));
+    const beatDue = beat + (world.hasNews ? NEWS_MS : HEARTBEAT_MS);
+    const due = Math.max(monotonic(), Math.min(until, sync.due, beatDue));
     await world.wake.sleep(due);
     const overslept = monotonic() - due > HEARTBEAT_MS;
-    const isBeat = monotonic() - beat >= HEARTBEAT_MS;
+    const isBeat = monotonic() >= beatDue;
     if ((overslept || isBeat) && !world.lock.isOurs()) continue; // it has been told, and ends
     if (isBeat || holding !== world.holding) {
       beat = monotonic();
       holding = world.holding;
+      world.hasNews = false;
       publish(world, isPastJudged(world) ? { after_reboot: undefined } : {});
     }
   }
 }
 
 const HEARTBEAT_MS = 5_000;
+/** What is the matter with jobs is told so soon after the last time, at the earliest. */
+const NEWS_MS = 500;
 
 /** What the daemon before us left is settled: whether a power cut may have taken a part of it matters no more. */
 function isPastJudged(world: World): boolean {
@@ -171,6 +176,7 @@ function statusOf(world: World): Partial<DaemonRecord> {
     serving: true,
     heartbeat_at: new Date(wallClock()).toISOString(),
     ...limitsRecord(world),
+    ...troublesRecord(world),
     holding: world.holding,
     stopping: world.stopping === 'settled' ? 'now' : world.stopping,
   };
@@ -209,7 +215,9 @@ function isSettled({ active, bundles, settling, strays, attempts }: World): bool
 }
 
 async function finish(world: World, sync: GroupSync): Promise<Stopped> {
+  const hasDrained = world.stopping === 'drain';
   world.stopping = 'now'; // whatever the launcher's end stirs
+  if (hasDrained) publish(world); // who starts another one waits for it, and is told no more that it drains
   const running = [...world.attempts].map((attempt) => `${attempt.job.name}/${attempt.id}`);
   await sync.last();
   world.log.info('stopped', { running });

@@ -20,7 +20,10 @@ export function readSettings(world: World, job: Job): void {
   job.trouble = folderProblem(world.layout, job.layout, world.owners);
   if (job.trouble !== undefined && job.trouble !== before)
     world.log.error('a job is left alone until its folders are in order', { job: job.name, reason: job.trouble });
-  if (job.trouble !== before) job.stir();
+  if (job.trouble !== before) {
+    world.hasNews = true;
+    job.stir();
+  }
   if (job.trouble !== undefined) return;
   job.paused = isThere(job.layout.paused);
   const parallel = readParallel(job.layout.parallel);
@@ -52,6 +55,7 @@ function readJobFile(world: World, job: Job, stamp: string | undefined): void {
     if (parsed.ok) job.settings = parsed.settings;
     else job.damage = describeBriefly(read.text, job.layout.settings, parsed.problems).join('\n');
   } else job.damage = reasonOf(read, job.layout.settings);
+  world.hasNews ||= before !== job.damage;
   if (job.damage === undefined) {
     if (!job.hasSettings) for (const { id } of job.attempts.values()) job.put(factsOfLive(job, id), 'running'); // adopted meanwhile
     job.hasSettings = true;

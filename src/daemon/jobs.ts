@@ -31,6 +31,7 @@ function readJobNames(world: World): void {
   finishArchivings(world);
   const names = namesIn(world.layout.jobs).filter((name) => !name.startsWith('.'));
   const present = new Set(names);
+  for (const name of world.oddFolders.keys()) if (!present.has(name)) forgetOdd(world, name);
   const gone = [...world.jobs.keys()].filter((name) => !present.has(name));
   world.newNames = [...gone, ...names.filter((name) => !world.jobs.has(name))].toReversed();
 }
@@ -59,10 +60,9 @@ function takeUp(world: World, name: string): void {
     addJob(world, name);
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
-    world.log.error('a job cannot be taken up; tried again at the next look', {
-      job: name,
-      error: (error as Error).message,
-    });
+    const reason = (error as Error).message;
+    world.log.error('a job cannot be taken up; tried again at the next look', { job: name, error: reason });
+    noteOdd(world, name, `it cannot be taken up: ${reason}`);
     const job = world.jobs.get(name);
     if (job !== undefined) leave(world, job);
   }
@@ -85,6 +85,7 @@ function addJob(world: World, name: string): void {
   readSettings(world, job); // first: what was started under the job's defaults is judged by them
   readClaims(world, job);
   job.stir();
+  forgetOdd(world, name);
 }
 
 /** A dot file or folder of ours that nobody has touched for so long has no living writer. */
@@ -99,9 +100,20 @@ function twinOf(world: World, name: string): string | undefined {
 const MOST_NAMED = 100;
 
 function complain(world: World, name: string, reason: string): void {
-  if (world.oddFolders.size >= MOST_NAMED && !world.oddFolders.has(name)) return;
-  world.oddFolders.add(name);
-  world.log.warn('a folder in jobs/ is no job', { name, reason });
+  if (noteOdd(world, name, reason)) world.log.warn('a folder in jobs/ is no job', { name, reason });
+}
+
+/** False if too many were named already. */
+function noteOdd(world: World, name: string, reason: string): boolean {
+  const { oddFolders } = world;
+  if (oddFolders.size >= MOST_NAMED && !oddFolders.has(name)) return false;
+  world.hasNews ||= oddFolders.get(name) !== reason;
+  oddFolders.set(name, reason);
+  return true;
+}
+
+function forgetOdd(world: World, name: string): void {
+  if (world.oddFolders.delete(name)) world.hasNews = true;
 }
 
 /** A job's folder is gone, or is another one now: what runs in it is ended. */

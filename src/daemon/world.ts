@@ -72,8 +72,10 @@ export class World {
   /** Names of jobs that have come or gone, yet to be taken up or forgotten; and jobs that a full look is yet to come to. The first one last. */
   newNames: string[] = [];
   toLookAt: Job[] = [];
-  /** Folders in jobs/ that were said to be no jobs. */
-  readonly oddFolders = new Set<string>();
+  /** Folders in jobs/ that were said to be no jobs, or could not be taken up, and why. */
+  readonly oddFolders = new Map<string, string>();
+  /** What is the matter with a job has changed: those who look are told soon. */
+  hasNews = false;
   /** Jobs that the next tick looks at; the others cost it nothing. */
   readonly active = new Set<Job>();
   /** Jobs of which something may start as soon as there is a slot for it. */

@@ -85,6 +85,12 @@ export function isZombie(info: ProcessInfo): boolean {
   return info.state === 'Z' || info.state === 'X';
 }
 
+/** True if that very process is stopped, by Ctrl-Z or SIGSTOP: it lives, and does nothing, not even end. */
+export function isFrozen(id: ProcessIdentity): boolean {
+  const found = isOfThisPlace(id) ? readProcess(id.pid) : undefined;
+  return found?.startTicks === id.startTicks && found.state === 'T';
+}
+
 /** What /proc says of a process now; undefined if there is none. */
 export function readProcess(pid: number): ProcessInfo | undefined {
   const stat = unless(['ENOENT', 'ESRCH', 'EACCES'], () => readFileSync(`/proc/${pid}/stat`, 'latin1'));

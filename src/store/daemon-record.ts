@@ -38,6 +38,10 @@ export interface DaemonRecord {
   held_back?: string | undefined;
   /** Why it starts nothing new, if so, in words. */
   holding?: string | undefined;
+  /** Jobs whose job.json does not read or is no valid one, and why: it starts nothing of them. */
+  damaged?: Record<string, string> | undefined;
+  /** Jobs that it leaves alone for their folders or their names, and why. */
+  left_alone?: Record<string, string> | undefined;
 }
 
 export type DaemonState =

@@ -21,10 +21,20 @@ export interface Summary {
 
 /** Names of the jobs, sorted: of folders, and of links to folders, which the daemon leaves alone and says so. */
 export function jobNames(layout: Layout): string[] {
-  const entries = unless(['ENOENT', 'ENOTDIR'], () => readdirSync(layout.jobs, { withFileTypes: true })) ?? [];
   const isJob = (entry: Dirent) =>
     entry.isDirectory() || (entry.isSymbolicLink() && isThere(`${layout.jobs}/${entry.name}/.`));
-  return entries.flatMap((entry) => (isName(entry.name) && isJob(entry) ? [entry.name] : [])).sort();
+  return entriesIn(layout.jobs)
+    .flatMap((entry) => (isName(entry.name) && isJob(entry) ? [entry.name] : []))
+    .sort();
+}
+
+/** Names of plain files in a folder, without those that begin with a dot. */
+export function filesIn(folder: string): string[] {
+  return entriesIn(folder).flatMap((entry) => (entry.isFile() && !entry.name.startsWith('.') ? [entry.name] : []));
+}
+
+function entriesIn(folder: string): Dirent[] {
+  return unless(['ENOENT', 'ENOTDIR'], () => readdirSync(folder, { withFileTypes: true })) ?? [];
 }
 
 const FOLDER_SETTLES_AFTER_MS = 2_000;

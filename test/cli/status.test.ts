@@ -292,7 +292,7 @@ describe('status of large and of strange places', { concurrency: true }, () => {
         .drop('x', { command: ['true'] })
         .write('job.json', '{"max_parallel": ');
       assert.match((await place.spoold('status')).out, /job\.json does not read, so its job starts nothing/);
-      assert.match((await place.spoold('status', 'j')).out, /its job\.json does not read/);
+      assert.match((await place.spoold('status', 'j')).out, /j\/job\.json does not read/);
       assert.match((await place.spoold('status', 'j/x')).out, /because its job\.json does not read/);
     } finally {
       await place.close();
