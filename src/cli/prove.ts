@@ -1,6 +1,6 @@
 // `spoold prove`: kills daemon, launcher and runners at random moments while work is done, on a disk of your choice, and
 // says what became of the work.
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { Option } from 'clipanion';
 import type { Verdict } from '../client/prove.ts';
 import { ReportingCommand } from './base.ts';
@@ -15,6 +15,7 @@ export class ProveCommand extends ReportingCommand {
       In a scratch directory of its own, tasks with dependencies, retries, timeouts and children are run while daemon,
       launcher and runners are killed by SIGKILL at random moments. The tasks write down what they do outside of the state
       directory; that account is the judge. The status is 1 if anything contradicts, and the directory is then kept.
+      Interrupted, it cleans up and leaves what was under way unjudged; a second time it leaves at once.
     `,
     examples: [
       ['200 kills, in the folder for temporary files', '$0 prove'],
@@ -27,29 +28,54 @@ export class ProveCommand extends ReportingCommand {
   seed = Option.String('--seed', { description: 'Repeats the choices of a run (not its moments)' });
 
   override async execute(): Promise<number> {
+    if (this.dir !== undefined) throw usageError('prove makes a directory of its own.', 'Where: --on FOLDER.');
     const kills = wholeNumber('--kills', this.kills);
     const seed = this.seed === undefined ? (Date.now() % 1_000_000) + 1 : wholeNumber('--seed', this.seed);
     const { prove } = await import('../client/prove.ts');
-    let isOver = false;
-    const stop = (): void => {
-      if (isOver) process.exit(130);
-      isOver = true;
-    };
-    process.on('SIGINT', stop).on('SIGTERM', stop);
+    process.umask(0o077); // who queues tasks that all may write to has them rejected
     const bar = new Bar(kills);
+    const interruption = new Interruption(bar);
     const verdict = await prove({
       kills,
       seed,
       on: this.on ?? tmpdir(),
       script: process.argv[1] as string,
       onProgress: (progress) => bar.show(progress),
-      isOver: () => isOver,
+      onGround: (ground) => (interruption.ground = ground),
+      isOver: () => interruption.status !== undefined,
     }).finally(() => bar.clear());
     const contradictions = [...verdict.lost, ...verdict.overlapping, ...verdict.reruns];
     if (this.json) printJson({ ...verdict, seed, kept: verdict.kept ?? null, contradictions: contradictions.length });
     else tell(verdict, contradictions, seed);
-    return isOver ? 130 : contradictions.length === 0 ? 0 : 1;
+    return interruption.status ?? (contradictions.length === 0 ? 0 : 1);
   }
+}
+
+/** A first signal has it end and clean up; a second one leaves the folder, and nothing that runs. */
+class Interruption {
+  /** Undefined as long as nobody has interrupted it. */
+  status: number | undefined;
+  ground: { root: string; killAll: () => void } | undefined;
+
+  constructor(bar: Bar) {
+    const stop = (signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void => {
+      bar.clear();
+      if (signal === 'SIGHUP') ignoreTheTerminal(); // it is gone
+      if (this.status !== undefined) {
+        this.ground?.killAll();
+        note(`ended at once; ${this.ground?.root} is left`);
+        process.exit(this.status);
+      }
+      this.status = 128 + constants.signals[signal];
+      note('it is being ended: what is under way is not judged; a second time to leave at once');
+    };
+    process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop);
+  }
+}
+
+function ignoreTheTerminal(): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.removeAllListeners('error').on('error', () => undefined);
 }
 
 function wholeNumber(option: string, text: string): number {
@@ -74,13 +100,14 @@ const WIDTH = 30;
 class Bar {
   private readonly of: number;
   private shown = 0;
+  private isOver = false;
 
   constructor(of: number) {
     this.of = of;
   }
 
   show({ kills, tasks }: { kills: number; tasks: number }): void {
-    if (!process.stderr.isTTY) return;
+    if (!process.stderr.isTTY || this.isOver) return;
     const words = `${thousands(kills)} of ${thousands(this.of)} kills${tasks === 0 ? '' : `, ${thousands(tasks)} tasks judged`}`;
     const width = Math.max(0, Math.min(WIDTH, (process.stderr.columns || 80) - words.length - 2));
     const done = Math.min(width, Math.floor((kills / this.of) * width));
@@ -89,7 +116,10 @@ class Bar {
     this.shown = text.length;
   }
 
+  /** Nothing is shown from now on. */
   clear(): void {
+    this.isOver = true;
     if (process.stderr.isTTY && this.shown > 0) process.stderr.write(`\r${' '.repeat(this.shown)}\r`);
+    this.shown = 0;
   }
 }

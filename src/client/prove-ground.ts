@@ -2,9 +2,9 @@
 // and the means to kill daemon, launcher and runners at any moment. Nothing outside of the folder is touched.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { SpooldError, unless } from '../errors.ts';
+import { errnoOf, SpooldError, unless } from '../errors.ts';
 import {
   createExclusive,
   createFolder,
@@ -19,10 +19,10 @@ import {
 import { monotonic } from '../host/clock.ts';
 import { isZombie, lookAtProcesses, readProcess, signalProcess } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
+import { runName } from '../protocol/names.ts';
 import { daemonOf } from '../store/daemon-record.ts';
-import { readPidFile } from '../store/runs.ts';
+import { claimedAttempt, readPidFile } from '../store/runs.ts';
 import { jobNames } from '../store/snapshot.ts';
-import { RunLayout } from '../protocol/layout.ts';
 import { openStateDir } from '../store/state-dir.ts';
 import { submitJob } from './submit.ts';
 import { sizeOf, unfinishedIn } from './unfinished.ts';
@@ -34,10 +34,16 @@ export type Victim = 'daemon' | 'launcher' | 'runner';
 interface Target {
   pid: number;
   startTicks: number;
+  /** Of a runner: whose, as `JOB/TASK.ATTEMPT`. */
+  attempt?: string;
 }
 
-/** Milliseconds that a daemon may take to serve, on a busy machine and a slow disk. */
+/** In the environment of a daemon, and so of all that comes of it: the scratch directory. The tasks' script reads it too. */
+const MARK = 'PROVE';
+
+/** Milliseconds that a daemon may take to serve, or to end when asked to, on a busy machine and a slow disk. */
 const SERVES_WITHIN_MS = 120_000;
+const ENDS_WITHIN_MS = 60_000;
 
 export class Ground {
   /** Holds the account, `live/` and the work's script. */
@@ -46,6 +52,10 @@ export class Ground {
   /** What a daemon is started by, before node, and with: for faults. */
   under: readonly string[] = [];
   env: Record<string, string> = {};
+  /** Asked while something is waited for: true ends the waiting. */
+  isOver: () => boolean = () => false;
+  /** Attempts whose runners were killed, as `JOB/TASK.ATTEMPT`. */
+  readonly cut = new Set<string>();
   /** What the daemons have said that went to standard error, the end of it. */
   said = '';
   private readonly script: string;
@@ -54,18 +64,18 @@ export class Ground {
   /** `script`: the command line's own. `dir`: the state directory, if it is not to lie in `root`. Errors: PROVE_FOLDER. */
   constructor(on: string, script: string, dir?: string) {
     this.script = script;
+    let root: string | undefined;
     try {
-      this.root = realpathSync(mkdtempSync(join(on, 'spoold-prove-')));
+      root = realpathSync(mkdtempSync(join(on, 'spoold-prove-')));
+      createFolder(join(root, 'live'));
+      createExclusive(join(root, 'work.sh'), WORK);
+      this.layout = openStateDir(dir ?? join(root, 'state'), { create: true });
+      createExclusive(this.layout.config, 'max_parallel: 6\npoll_interval: 1s\nmin_free: {bytes: 0, inodes: 0}\n');
+      this.root = root;
     } catch (error) {
-      throw new SpooldError('PROVE_FOLDER', `Nothing can be made in ${on}: ${(error as Error).message}`, {
-        path: on,
-        hint: 'Name a folder that you may write to, on the disk that you care about: --on FOLDER.',
-      });
+      if (root !== undefined) removeTree(root);
+      throw folderError(on, (error as Error).message);
     }
-    createFolder(join(this.root, 'live'));
-    createExclusive(join(this.root, 'work.sh'), WORK);
-    this.layout = openStateDir(dir ?? join(this.root, 'state'), { create: true });
-    createExclusive(this.layout.config, 'max_parallel: 6\npoll_interval: 1s\nmin_free: {bytes: 0, inodes: 0}\n');
   }
 
   get account(): string {
@@ -83,7 +93,7 @@ export class Ground {
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('SPOOLD_')));
     const child = spawn(argv[0] as string, argv.slice(1), {
       cwd: this.root,
-      env: { ...env, ...this.env },
+      env: { ...env, ...this.env, [MARK]: this.root },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => (this.said = (this.said + text).slice(-20_000)));
@@ -95,16 +105,15 @@ export class Ground {
     return pid === undefined ? undefined : readProcess(pid);
   }
 
-  /** Starts daemons until one serves. Errors: PROVE_STUCK. */
+  /** Starts daemons until one serves, or it is over. Errors: PROVE_STUCK. */
   async serving(): Promise<void> {
-    for (const deadline = monotonic() + SERVES_WITHIN_MS; ; await pause(10)) {
+    for (const deadline = monotonic() + SERVES_WITHIN_MS; !this.isOver(); await pause(10)) {
       this.start();
       const found = daemonOf(this.layout);
       if (found.kind === 'running' && found.record.serving && found.record.identity.pid === this.child?.pid) return;
-      if (monotonic() > deadline)
-        throw new SpooldError('PROVE_STUCK', `No daemon serves ${this.layout.root}: ${this.said.slice(-2000)}`, {
-          exit: 1,
-        });
+      if (monotonic() < deadline) continue;
+      this.tryDisk();
+      throw this.stuck(`No daemon serves ${this.layout.root}: ${this.said.slice(-2000)}`);
     }
   }
 
@@ -112,6 +121,7 @@ export class Ground {
   kill(victim: Victim, random: () => number): boolean {
     const target = this.target(victim, random);
     if (target === undefined || !signalProcess(target, 'SIGKILL')) return false;
+    if (target.attempt !== undefined) this.cut.add(target.attempt);
     if (victim === 'daemon') {
       this.child = undefined;
       this.start();
@@ -137,9 +147,14 @@ export class Ground {
   /** Runners by their PID files. */
   private runners(): Target[] {
     return jobNames(this.layout).flatMap((name) => {
-      const running = this.layout.job(name).folder('running');
-      const claims = namesIn(running).filter((entry) => entry.endsWith('.run'));
-      return claims.flatMap((entry) => readPidFile(new RunLayout(join(running, entry))).runner ?? []);
+      const job = this.layout.job(name);
+      return namesIn(job.folder('running')).flatMap((entry) => {
+        const id = entry.endsWith('.run') ? entry.slice(0, -'.run'.length) : undefined;
+        const attempt = id === undefined ? undefined : claimedAttempt(job, id);
+        if (id === undefined || attempt === undefined) return [];
+        const { runner } = readPidFile(job.run(id, attempt));
+        return runner === undefined ? [] : { ...runner, attempt: `${name}/${runName(id, attempt)}` };
+      });
     });
   }
 
@@ -159,13 +174,13 @@ export class Ground {
     return sizeOf(unfinishedIn(this.layout.job(name)));
   }
 
-  /** Waits until all jobs are at rest; gives those that did not come to it while nothing moved for a minute or more. */
+  /** Waits until all jobs are at rest, or it is over; gives those that did not come to it while nothing moved for a minute or more. */
   async rest(jobs: ReadonlyMap<string, readonly Accepted[]>, patience = 90_000): Promise<string[]> {
     let before = '';
     for (let since = monotonic(); ; await pause(20)) {
       this.start();
       const left = [...jobs.keys()].filter((name) => this.unfinished(name) > 0);
-      if (left.length === 0) return [];
+      if (left.length === 0 || this.isOver()) return [];
       const now = left
         .map((name) => `${name} ${this.unfinished(name)} ${namesIn(this.layout.job(name).runs).length}`)
         .join();
@@ -185,41 +200,79 @@ export class Ground {
       for (const live of namesIn(join(this.root, 'live')))
         if (live.startsWith(`${name}.`)) remove(join(this.root, 'live', live));
     }
+    remove(this.account);
+    this.cut.clear();
   }
 
-  /** Stops the daemon as a user would, and gives what is left of all that ran here, as `PID COMMAND`. */
+  /** Stops the daemon as a user would; gives what is left of all that ran here, a sentence each. A daemon that stays is killed. */
   async stop(): Promise<string[]> {
-    const child = this.child;
+    const { child } = this;
+    const found: string[] = [];
     if (child !== undefined && child.exitCode === null && child.signalCode === null) {
-      const ended = new Promise((resolve) => child.once('close', resolve));
+      const ended = new Promise<true>((resolve) => child.once('close', () => resolve(true)));
       child.kill('SIGTERM');
-      await Promise.race([ended, pause(30_000, undefined, { ref: false })]);
+      if (!(await Promise.race([ended, pause(ENDS_WITHIN_MS, false, { ref: false })]))) {
+        found.push(`the daemon, process ${child.pid}, did not end within ${ENDS_WITHIN_MS / 1000} s of SIGTERM`);
+        child.kill('SIGKILL');
+      }
     }
     this.child = undefined;
     for (const deadline = monotonic() + 15_000; ; await pause(20)) {
       const left = this.processes();
-      if (left.length === 0 || monotonic() > deadline)
-        return left.map(({ pid }) => `process ${pid}: ${commandLine(String(pid))}`);
+      if (left.length > 0 && monotonic() < deadline) continue;
+      return [...found, ...left.map(({ pid }) => `process ${pid} is left: ${commandLine(String(pid))}`)];
     }
   }
 
-  /** Living processes of tasks of this directory. */
+  /** Living processes of this directory: daemon, launchers, runners, commands and what these have started. */
   processes(): Target[] {
-    const all = [...lookAtProcesses('SPOOLD_DIR').byPid.values()];
-    return all.filter((entry) => entry.value === this.layout.root && !isZombie(entry));
+    const all = [...lookAtProcesses(MARK).byPid.values()];
+    return all.filter((entry) => entry.value === this.root && !isZombie(entry));
+  }
+
+  /** Kills all of them, and what they have forked meanwhile, until none is left or they do not die. */
+  killAll(): void {
+    for (const deadline = monotonic() + 15_000; monotonic() < deadline; ) {
+      const left = this.processes();
+      if (left.length === 0) return;
+      for (const target of left) signalProcess(target, 'SIGKILL');
+    }
   }
 
   /** Ends all that is left and removes the folder. */
-  async remove(): Promise<void> {
-    const daemon = this.daemon;
-    if (daemon !== undefined) signalProcess(daemon, 'SIGKILL');
-    for (const deadline = monotonic() + 15_000; monotonic() < deadline; await pause(20)) {
-      const left = this.processes();
-      for (const target of left) signalProcess(target, 'SIGKILL');
-      if (left.length === 0) break;
-    }
+  remove(): void {
+    this.killAll();
     if (isThere(this.root)) removeTree(this.root);
   }
+
+  /** Whether the disk takes anything. Errors: what the system says. */
+  tryDisk(): void {
+    const path = join(this.root, 'room');
+    createExclusive(path, 'x'.repeat(1 << 16));
+    remove(path);
+  }
+
+  /** It goes no further, and why is to be seen there. */
+  stuck(why: string): SpooldError {
+    return new SpooldError('PROVE_STUCK', why, { hint: `What is left of it is kept in ${this.root}.`, exit: 1 });
+  }
+
+  /** It is not spoold that fails there. */
+  unusable(why: string): SpooldError {
+    return folderError(dirname(this.root), why);
+  }
+
+  /** An error of the system's, met in this directory, in words; any other as it is. */
+  explain(error: unknown): unknown {
+    return errnoOf(error)?.startsWith('E') ? this.unusable((error as Error).message) : error;
+  }
+}
+
+function folderError(on: string, why: string): SpooldError {
+  return new SpooldError('PROVE_FOLDER', `Nothing can be proved in ${on}: ${why}`, {
+    path: on,
+    hint: 'Name a folder that you may write to, with room, on the disk that you care about: --on FOLDER.',
+  });
 }
 
 function commandLine(pid: string): string {

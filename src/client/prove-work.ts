@@ -14,9 +14,16 @@ export interface Accepted {
   byHand?: boolean;
 }
 
+/** The exit status of the first attempt of a flaky task. */
+export const FAILS_FIRST = 3;
+
+/** The exit status of a task that could not write to its account: what it did is not known, and nobody is to blame but the disk. */
+export const UNTOLD = 75;
+
 /**
  * What every task runs: `begin JOB/TASK ATTEMPT` and `end …`, a line each, by one write. Before it begins it looks whether
- * the process that began an earlier attempt of the task is alive still: PID and start time, as the kernel has them.
+ * the process that began an earlier attempt of the task is alive still: PID and start time, as the kernel has them. The
+ * folder that holds all this is $PROVE, of the daemon's own environment.
  */
 export const WORK = `start_of() {
   read -r line 2>/dev/null <"/proc/$1/stat" || return 1
@@ -24,12 +31,13 @@ export const WORK = `start_of() {
   [ "$1" != Z ] && start=\${20}
 }
 name=$SPOOLD_JOB/$SPOOLD_TASK
+live=$PROVE/live/$SPOOLD_JOB.$SPOOLD_TASK
 said=
-if read -r pid before 2>/dev/null <"$PROVE/live/$SPOOLD_JOB.$SPOOLD_TASK"; then
+if read -r pid before 2>/dev/null <"$live"; then
   start_of "$pid" && [ "$start" = "$before" ] && said=" while process $pid of an earlier attempt lives"
 fi
-start_of $$ && echo "$$ $start" >"$PROVE/live/$SPOOLD_JOB.$SPOOLD_TASK"
-echo "begin $name $SPOOLD_ATTEMPT$said" >>"$PROVE/account"
+start_of $$ && echo "$$ $start" >"$live" || exit ${UNTOLD}
+echo "begin $name $SPOOLD_ATTEMPT$said" >>"$PROVE/account" || exit ${UNTOLD}
 drop() { # NAME TEXT
   until printf '%s' "$2" >"$SPOOLD_PENDING/.$1"; do
     [ -d "$SPOOLD_PENDING" ] || exit 9
@@ -37,16 +45,16 @@ drop() { # NAME TEXT
   done 2>/dev/null
   mv "$SPOOLD_PENDING/.$1" "$SPOOLD_PENDING/$1.json" || exit 9
 }
-child='"command":["sh","'$PROVE'/work.sh","child","0.01"],"env":{"PROVE":"'$PROVE'"}}'
+child='"command":["sh","-c",". \\"$PROVE/work.sh\\"","sh","child","0.01"]}'
 case $1 in
   parent) for n in 1 2; do drop "$SPOOLD_TASK-$n" "{$child"; done ;;
-  brood) drop "$SPOOLD_TASK-all" '[{"id":"'$SPOOLD_TASK-1'",'$child',{"id":"'$SPOOLD_TASK-2'",'$child']' ;;
+  brood) drop "$SPOOLD_TASK-all" '[{"id":"'$SPOOLD_TASK-1'",'"$child"',{"id":"'$SPOOLD_TASK-2'",'"$child"']' ;;
 esac
 sleep "$2"
-echo "end $name $SPOOLD_ATTEMPT" >>"$PROVE/account"
-if [ "$1" = flaky ] && [ ! -e "$PROVE/live/$SPOOLD_JOB.$SPOOLD_TASK.failed" ]; then
-  : >"$PROVE/live/$SPOOLD_JOB.$SPOOLD_TASK.failed"
-  exit 3
+echo "end $name $SPOOLD_ATTEMPT" >>"$PROVE/account" || exit ${UNTOLD}
+if [ "$1" = flaky ] && [ ! -e "$live.failed" ]; then
+  echo >"$live.failed" || exit ${UNTOLD}
+  exit ${FAILS_FIRST}
 fi
 exit 0
 `;
@@ -56,13 +64,8 @@ export function childrenOf({ id, kind }: Accepted): string[] {
   return kind === 'parent' || kind === 'brood' ? [`${id}-1`, `${id}-2`] : [];
 }
 
-/** `count` tasks, some of which wait for earlier ones. `ground`: the folder that holds the account. `prefix`: of their ids. */
-export function makeWork(
-  count: number,
-  ground: string,
-  random: () => number,
-  prefix = '',
-): { files: JobFiles; tasks: Accepted[] } {
+/** `count` tasks, some of which wait for earlier ones. `prefix`: of their ids. */
+export function makeWork(count: number, random: () => number, prefix = ''): { files: JobFiles; tasks: Accepted[] } {
   const tasks: Accepted[] = [];
   const files = new Map<string, Raw>();
   for (let n = 0; n < count; n++) {
@@ -75,7 +78,7 @@ export function makeWork(
     );
     const id = `${prefix}${kind}${n}`;
     tasks.push({ id, kind, dependencies });
-    files.set(id, { ...keysOf(kind, ground, random), dependencies });
+    files.set(id, { ...keysOf(kind, random), dependencies });
   }
   return { files: { settings: { max_parallel: 'none' }, tasks: files }, tasks };
 }
@@ -84,11 +87,10 @@ function kindBy(chance: number): Kind {
   return chance < 0.8 ? 'plain' : chance < 0.88 ? 'flaky' : chance < 0.92 ? 'parent' : chance < 0.96 ? 'brood' : 'slow';
 }
 
-function keysOf(kind: Kind, ground: string, random: () => number): Raw {
+function keysOf(kind: Kind, random: () => number): Raw {
   const seconds = kind === 'slow' ? '600' : (random() * 0.08).toFixed(3);
   return {
-    command: ['sh', `${ground}/work.sh`, kind, seconds],
-    env: { PROVE: ground },
+    command: ['sh', '-c', '. "$PROVE/work.sh"', 'sh', kind, seconds],
     ...(kind === 'flaky' && { retry: { max: 2, delay: '10ms' } }),
     ...(kind === 'slow' && { timeout: '300ms', kill_after: '1s' }),
   };

@@ -1,33 +1,77 @@
 // `prove` kills and finds nothing; and the judge behind it, given a directory in which something was made wrong on
 // purpose, finds just that.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import {
   appendFileSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { Ground } from '../../src/client/prove-ground.ts';
+import { drawVictims, judge } from '../../src/client/prove.ts';
+import { Ground, type Victim } from '../../src/client/prove-ground.ts';
 import { type Findings, judgeJob, noFindings, readAccount } from '../../src/client/prove-judge.ts';
 import { type Accepted, childrenOf, makeWork, randomBy } from '../../src/client/prove-work.ts';
+import { isZombie, lookAtProcesses } from '../../src/host/identity.ts';
 import { bin, speak } from '../helpers/place.ts';
+import { waitUntil } from '../helpers/wait-until.ts';
 
-test('a dozen kills lose nothing, the verdict is one line, and the scratch directory is gone', async () => {
-  const on = mkdtempSync(join(tmpdir(), 'spoold-test-'));
+const folder = (): string => mkdtempSync(join(tmpdir(), 'spoold-test-"\\ -'));
+/** Living processes of scratch directories in this folder. */
+const processesIn = (on: string): number[] =>
+  [...lookAtProcesses('PROVE').byPid.values()].flatMap((entry) =>
+    entry.value?.startsWith(`${on}/`) && !isZombie(entry) ? entry.pid : [],
+  );
+
+test('a dozen kills lose nothing, whatever the umask and the name of the folder; the verdict is one line, and nothing is left', async () => {
+  const on = folder();
   try {
-    const { status, out, err } = await speak(['prove', '--kills', '12', '--on', on]);
+    const { status, out, err } = await speak(['prove', '--kills', '12', '--on', on], {
+      under: ['sh', '-c', 'umask 0; exec "$@"', 'sh'],
+    });
     assert.match(out, /^12 kills, \d+ tasks: 0 lost, 0 overlapping, 0 reruns without a recorded cause\n$/);
     assert.deepEqual([status, err], [0, '']);
-    assert.deepEqual(readdirSync(on), []);
+    assert.deepEqual([readdirSync(on), processesIn(on)], [[], []]);
   } finally {
     rmSync(on, { recursive: true, force: true });
+  }
+});
+
+test('interrupted, by a terminal that is closed too, it ends its daemon and all that runs, and says so if it leaves its folder', async () => {
+  for (const signals of [['SIGHUP'], ['SIGINT', 'SIGTERM']] as const) {
+    const on = folder();
+    try {
+      const child = spawn(process.execPath, [bin, 'prove', '--kills', '1000', '--on', on], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      let err = '';
+      child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
+      const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+      await waitUntil('tasks run', () => readdirSync(on).some((name) => existsSync(join(on, name, 'account'))));
+      for (const signal of signals) child.kill(signal);
+      assert.equal(await ended, signals[0] === 'SIGHUP' ? 129 : 130, err);
+      assert.match(err, /it is being ended/);
+      await waitUntil(
+        'nothing runs',
+        () => processesIn(on).length === 0,
+        () => processesIn(on),
+      );
+      const [left] = readdirSync(on); // a second signal may come when all is cleaned up
+      assert.equal(left === undefined || err.includes(`${join(on, left)} is left`), true, err);
+      if (signals.length === 1) assert.equal(left, undefined);
+    } finally {
+      rmSync(on, { recursive: true, force: true });
+    }
   }
 });
 
@@ -37,7 +81,45 @@ test('mistakes in the call, and a folder in which nothing can be made, are told'
   assert.match(words.err, /--kills many: it should be a whole number from 1/);
   const nowhere = await speak(['prove', '--on', '/nowhere']);
   assert.deepEqual([nowhere.status, nowhere.out], [2, '']);
-  assert.match(nowhere.err, /Nothing can be made in \/nowhere/);
+  assert.match(nowhere.err, /Nothing can be proved in \/nowhere: .*ENOENT/);
+  const dir = await speak(['prove', '--dir', tmpdir()]);
+  assert.deepEqual([dir.status, dir.out], [2, '']);
+  assert.match(dir.err, /prove makes a directory of its own/);
+});
+
+test('each five kills have two daemons, a launcher and two runners', () => {
+  const victims = drawVictims(randomBy(3));
+  for (let round = 0; round < 20; round++)
+    assert.deepEqual(Array.from({ length: 5 }, () => victims.next().value).sort(), [
+      ...['daemon', 'daemon', 'launcher', 'runner', 'runner'],
+    ]);
+});
+
+test('daemon, launcher, runner and command are seen for as long as they live; a disk that takes no account is not blamed on spoold', async () => {
+  const umask = process.umask(0o077);
+  const ground = new Ground(tmpdir(), bin);
+  try {
+    symlinkSync('/dev/full', ground.account);
+    await ground.serving();
+    const { files, tasks } = makeWork(2, randomBy(1));
+    ground.queue('short', files, 'job');
+    await assert.rejects(judge(ground, new Map([['short', tasks]]), noFindings()), /could not write down what it did/);
+    const long = new Map([['x', { command: ['sleep', '1000'] }]]);
+    ground.queue('long', { settings: {}, tasks: long }, 'job');
+    const isSeen = (victim: Victim): boolean => {
+      const target = ground.target(victim, () => 0);
+      return ground.processes().some(({ pid }) => pid === target?.pid);
+    };
+    await waitUntil(
+      'all of them are seen',
+      () => isSeen('daemon') && isSeen('launcher') && isSeen('runner') && ground.processes().length > 3,
+      () => ground.said,
+    );
+  } finally {
+    ground.remove();
+    process.umask(umask);
+  }
+  assert.deepEqual([existsSync(ground.root), ground.processes()], [false, []]);
 });
 
 /** Changes a file; what it gives puts it back. */
@@ -53,7 +135,7 @@ describe('the judge', () => {
   const umask = process.umask(0o077);
   before(async () => {
     ground = new Ground(tmpdir(), bin);
-    const work = makeWork(30, ground.root, randomBy(7));
+    const work = makeWork(30, randomBy(7));
     tasks = work.tasks;
     await ground.serving();
     ground.queue('work', work.files, 'array');
@@ -62,13 +144,19 @@ describe('the judge', () => {
   });
   after(async () => {
     process.umask(umask);
-    await ground.remove();
+    ground.remove();
   });
 
   const judged = (): { findings: Findings; count: number } => {
     const findings = noFindings();
-    const job = ground.layout.job('work');
-    return { findings, count: judgeJob('work', job, tasks, readAccount(ground.account), findings) };
+    const job = {
+      name: 'work',
+      layout: ground.layout.job('work'),
+      accepted: tasks,
+      account: readAccount(ground.account),
+      cut: new Set<string>(),
+    };
+    return { findings, count: judgeJob(job, findings) };
   };
   /** Does harm, judges, and undoes it. */
   const caught = (harm: () => () => void): Findings => {
@@ -136,11 +224,50 @@ describe('the judge', () => {
     );
     assert.match(settled.reruns.join(), /attempt 2 ran although 1 had sent the task to failed/);
     const name = `work/${taskOf('plain')}`;
+    const called = file('runs', `${taskOf('plain')}.1`, 'result.json');
+    const lost = caught(
+      withFile(called, () =>
+        writeFileSync(called, readFileSync(called, 'utf8').replace('"reason":"exit"', '"reason":"lost"')),
+      ),
+    );
+    assert.match(lost.reruns.join(), /attempt 1 has a cause that nobody gave it \(lost\)/);
     const silent = caught(
       withFile(ground.account, () =>
         writeFileSync(ground.account, readFileSync(ground.account, 'utf8').replace(`end ${name} 1\n`, '')),
       ),
     );
     assert.match(silent.lost.join(), /attempt 1 never came to its end/);
+  });
+
+  test('finds a task that began before what it depends on was done, one that was skipped for nothing, and a stray', () => {
+    const { id = '', dependencies: [first = ''] = [] } = tasks.find((task) => task.dependencies.length > 0) ?? {};
+    const early = caught(
+      withFile(ground.account, () => {
+        const lines = readFileSync(ground.account, 'utf8').split('\n');
+        const own = lines.filter((line) => line.includes(` work/${id} `));
+        writeFileSync(ground.account, [...own, ...lines.filter((line) => !own.includes(line))].join('\n'));
+      }),
+    );
+    assert.ok(
+      early.overlapping.includes(`work/${id} began before work/${first} had succeeded`),
+      early.overlapping.join(),
+    );
+    const from = file('succeeded', `${id}.json`);
+    const skipped = caught(() => {
+      mkdirSync(file('skipped'), { recursive: true });
+      renameSync(from, file('skipped', `${id}.json`));
+      writeFileSync(file('skipped', `${id}.reason.txt`), `because of ${first}`);
+      return () => {
+        renameSync(file('skipped', `${id}.json`), from);
+        rmSync(file('skipped', `${id}.reason.txt`));
+      };
+    });
+    assert.match(skipped.reruns.join(), /was skipped, and all that it waits for has succeeded/);
+    const stray = file('rejected', `${id}.2.json`);
+    mkdirSync(file('rejected'), { recursive: true });
+    assert.match(
+      caught(withFile(stray, () => writeFileSync(stray, '{}'))).lost.join(),
+      /rejected\/.*\.2\.json is nothing that was queued/,
+    );
   });
 });

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Accepted, makeWork, randomBy } from '../../src/client/prove-work.ts';
 import { JobLayout } from '../../src/protocol/layout.ts';
 
-const [name = '', ground = '', dir = '', seed = '1'] = process.argv.slice(2);
+const [name = '', dir = '', seed = '1'] = process.argv.slice(2);
 const random = randomBy(Number(seed));
 process.umask(0o077);
 
@@ -64,7 +64,7 @@ function accepted(task: Accepted): void {
 
 for await (const line of createInterface({ input: process.stdin })) {
   const [job = '', count = '0'] = line.split(' ');
-  const { files, tasks } = makeWork(Number(count), ground, random, name);
+  const { files, tasks } = makeWork(Number(count), random, name);
   const all = tasks.map((task): [Accepted, object] => [task, files.tasks.get(task.id) ?? {}]);
   for (let at = 0; at < all.length; ) {
     const some = all.slice(at, at + 1 + Math.floor(random() * 5));

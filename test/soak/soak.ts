@@ -24,12 +24,12 @@ import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { judge, strike } from '../../src/client/prove.ts';
+import { drawVictims, judge, strike } from '../../src/client/prove.ts';
 import { Ground, type Victim } from '../../src/client/prove-ground.ts';
 import { type Findings, noFindings } from '../../src/client/prove-judge.ts';
 import { type Accepted, randomBy } from '../../src/client/prove-work.ts';
 import { moveNoReplace } from '../../src/host/atomic.ts';
-import { signalProcess } from '../../src/host/identity.ts';
+import { readProcess, signalProcess } from '../../src/host/identity.ts';
 import { foldersHolding } from '../../src/store/tasks.ts';
 import { projectRoot } from '../protocol/root.ts';
 
@@ -44,8 +44,13 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 100_000) },
   },
 });
-const seed = Number(values.seed);
+const [minutesAsked, seed] = [Number(values.minutes), Number(values.seed)];
+if (!(minutesAsked > 0 && Number.isInteger(seed) && seed >= 0)) {
+  console.error('usage: npm run soak -- [--minutes N] [--seed S]: a number above 0, and a whole number.');
+  process.exit(2);
+}
 const random = randomBy(seed);
+const victims = drawVictims(random);
 
 /** In namespaces of our own, where the host allows them. */
 function inside(): boolean {
@@ -108,7 +113,7 @@ class Soak {
 
   private newDropper(n: number) {
     const script = fileURLToPath(new URL('./dropper.js', import.meta.url));
-    const argv = [script, `d${n}`, this.ground.root, this.ground.layout.root, String(seed * 10 + n)];
+    const argv = [script, `d${n}`, this.ground.layout.root, String(seed * 10 + n)];
     const child = spawn(process.execPath, argv, { stdio: ['pipe', 'pipe', 'inherit'] });
     const waiting = new Map<string, () => void>();
     const finished = new Set<string>();
@@ -118,10 +123,17 @@ class Soak {
       finished.add(job);
       waiting.get(job)?.();
     });
+    const isGone = new Promise<never>((_, reject) =>
+      child.once('exit', (code, signal) => reject(new Error(`dropper d${n} has ended: ${code ?? signal}`))),
+    );
+    isGone.catch(() => undefined); // at the end they are to go
     return {
       child,
       done: (job: string) =>
-        new Promise<void>((resolve) => (finished.has(job) ? resolve() : waiting.set(job, resolve))),
+        Promise.race([
+          isGone,
+          new Promise<void>((resolve) => (finished.has(job) ? resolve() : waiting.set(job, resolve))),
+        ]),
     };
   }
 
@@ -134,10 +146,11 @@ class Soak {
     for (const { child } of this.droppers) child.stdin?.write(`${this.job} ${TASKS_EACH}\n`);
     for (let kills = 0, idle = 0; kills < KILLS_IN_A_ROUND && idle < 40; ) {
       if (random() < 0.35) this.somethingGoesWrong();
-      const victim = await strike(ground, random, random() * 8);
-      if (victim !== undefined) this.killed[victim] += 1;
-      kills += victim === undefined ? 0 : 1;
-      idle += victim === undefined ? 1 : 0;
+      const victim = victims.next().value;
+      if (await strike(ground, victim, random, random() * 8)) {
+        this.killed[victim] += 1;
+        kills += 1;
+      } else idle += 1;
     }
     await this.settle();
     const jobs = new Map([[this.job, this.accepted]]);
@@ -170,6 +183,9 @@ class Soak {
       const victim = (['daemon', 'launcher', 'runner'] as const)[Math.floor(random() * 3)] as Victim;
       const target = this.ground.target(victim, random);
       if (target === undefined || !signalProcess(target, 'SIGSTOP')) return undefined;
+      // A runner of the shell launchers has no session of its own: the kernel may hang it up when its launcher is killed.
+      const isNative = readProcess(target.pid)?.comm === 'spoold-launcher';
+      if (target.attempt !== undefined && !isNative) this.ground.cut.add(target.attempt);
       return () => void signalProcess(target, 'SIGCONT');
     },
   };
@@ -249,12 +265,13 @@ class Soak {
       const [state] = task === undefined ? [] : foldersHolding(job, task.id);
       if (task === undefined || state === undefined) return undefined;
       const to = state === 'pending' ? 'cancelled' : state === 'running' && random() < 0.5 ? 'cancelled' : 'pending';
-      task.byHand = true;
       try {
-        return moveNoReplace(job.task(state, task.id), job.task(to, task.id)) === 'moved' ? () => undefined : undefined;
+        if (moveNoReplace(job.task(state, task.id), job.task(to, task.id)) !== 'moved') return undefined;
       } catch {
         return undefined; // the disk does not take it
       }
+      task.byHand = true;
+      return () => undefined;
     },
   };
 
@@ -282,15 +299,28 @@ class Soak {
     },
   };
 
-  async end(): Promise<void> {
+  /** Removes everything, unless there is something to be looked at. */
+  async end(isFine: boolean): Promise<boolean> {
     for (const { child } of this.droppers) child.stdin?.end();
-    this.findings.lost.push(...(await this.ground.stop()).map((left) => `${left} is left`));
-    const isFine = Object.values(this.findings).every((found: string[]) => found.length === 0);
-    if (isFine) await this.ground.remove();
-    else if (existsSync(join(this.disk, 'state')))
+    this.findings.lost.push(...(await this.ground.stop()));
+    const isGone = isFine && this.isFine;
+    if (isGone) this.ground.remove();
+    else this.ground.killAll();
+    if (!isGone && existsSync(join(this.disk, 'state')))
       cpSync(join(this.disk, 'state'), join(this.ground.root, 'state'), { recursive: true, verbatimSymlinks: true });
     spawnSync('umount', ['-l', this.disk]);
     rmSync(this.disk, { recursive: true, force: true });
+    return isGone;
+  }
+
+  get isFine(): boolean {
+    return Object.values(this.findings).every((found: string[]) => found.length === 0);
+  }
+
+  /** What did not happen that happens in every round: a soak without it shows nothing. */
+  get missing(): string[] {
+    const never = Object.entries(this.killed).flatMap(([victim, n]) => (n === 0 ? `no ${victim} was killed` : []));
+    return Object.keys(this.faults).length === 0 ? [...never, 'nothing went wrong but that'] : never;
   }
 
   get kills(): number {
@@ -311,21 +341,21 @@ console.log(`seed ${seed}`);
 for (const word of soak.skipped) console.log(word);
 const began = performance.now();
 const minutes = (): number => (performance.now() - began) / 60_000;
-const isFine = (): boolean => Object.values(soak.findings).every((found: string[]) => found.length === 0);
 let trouble: unknown;
 try {
-  for (let round = 0; minutes() < Number(values.minutes) && isFine(); round++) {
+  for (let round = 0; minutes() < minutesAsked && soak.isFine; round++) {
     await soak.round(round);
     say(soak, minutes());
   }
+  if (soak.isFine && soak.missing.length > 0) trouble = `This run shows nothing: ${soak.missing.join(', ')}.`;
 } catch (error) {
   trouble = error;
 }
-await soak.end();
+const isFine = await soak.end(trouble === undefined);
 console.log(JSON.stringify({ killed: soak.killed, faults: soak.faults }));
 for (const sentence of Object.values(soak.findings).flat()) console.log(`  ${sentence}`);
 if (trouble !== undefined) console.log(trouble);
-if (!isFine() || trouble !== undefined)
+if (!isFine)
   console.log(`kept: ${soak.ground.root}; repeat: npm run soak -- --minutes ${values.minutes} --seed ${seed}`);
 say(soak, minutes());
-process.exit(isFine() && trouble === undefined ? 0 : 1);
+process.exit(isFine ? 0 : 1);
