@@ -7,8 +7,10 @@ import { monotonic } from '../host/clock.ts';
 import type { JobLayout, Layout, RunLayout } from '../protocol/layout.ts';
 import { compareNatural } from '../protocol/names.ts';
 import { claimedAttempt, isVoid } from '../store/runs.ts';
+import { stateOf } from '../store/snapshot.ts';
 import { type Attempt, attemptOf, attemptsOf, latestAttempt, latestAttempts } from './attempts.ts';
-import { findJob, findTask, lookForTask } from './find.ts';
+import { findJob, findTask, heldNameOf } from './find.ts';
+import { JobFolder } from './job-folder.ts';
 import { sizeOf, unfinishedIn } from './unfinished.ts';
 
 const CHUNK = 64 * 1024;
@@ -176,13 +178,14 @@ const LOOK_EVERY_MS = 100;
 
 /** Follows a task's output, over to the next attempt of a retry, until the task has ended (with --attempt: until that attempt has). */
 export async function followTask(layout: Layout, job: string, id: string, options: FollowOptions): Promise<void> {
+  const folder = new JobFolder(layout, job);
   const first = attemptToShow(layout, job, id, options.attempt);
-  const follower = new TaskFollower(layout.job(job), id, options);
+  const follower = new TaskFollower(folder, id, options);
   if (first !== undefined) await follower.begin(first, options.lines);
   else options.onAttempt?.(undefined);
-  while (options.signal?.aborted !== true) {
+  while (options.signal?.aborted !== true && folder.isThere()) {
     const ended =
-      options.attempt === undefined ? hasEnded(layout, job, id) : isOver(layout.job(job), id, options.attempt);
+      options.attempt === undefined ? hasEnded(folder.layout, id) : isOver(folder.layout, id, options.attempt);
     await follower.look();
     if (ended) return;
     await pauseFor(LOOK_EVERY_MS, options.signal);
@@ -190,29 +193,36 @@ export async function followTask(layout: Layout, job: string, id: string, option
 }
 
 /** True if it lies in a final folder and no attempt of it is left, or nowhere any more. */
-function hasEnded(layout: Layout, job: string, id: string): boolean {
-  if (!isThere(layout.job(job).root)) return true;
-  const found = lookForTask(layout, job, id);
-  if (found?.state === 'pending' || found?.state === 'running' || found?.state === 'held') return false;
-  return claimedAttempt(layout.job(job), id) === undefined;
+function hasEnded(job: JobLayout, id: string): boolean {
+  const state = stateOf(job, id);
+  if (state === 'pending' || state === 'running') return false;
+  if (state === undefined && heldNameOf(job, id) !== undefined) return false;
+  return claimedAttempt(job, id) === undefined;
 }
 
 function isOver(job: JobLayout, id: string, attempt: number): boolean {
-  const { now } = attemptOf({ attempt, layout: job.run(id, attempt) });
-  return now.kind !== 'live' && now.kind !== 'starting';
+  const run = job.run(id, attempt);
+  const { now } = attemptOf({ attempt, layout: run });
+  return !isThere(run.root) || (now.kind !== 'live' && now.kind !== 'starting');
 }
 
 /** One task's log, handed on as it grows. */
 class TaskFollower {
-  private readonly job: JobLayout;
+  /** The latest attempt that there was at the last look. */
+  latest: number;
+  private readonly folder: JobFolder;
   private readonly id: string;
   private readonly options: FollowOptions;
+  /** The attempt before the first one that is shown. */
+  private readonly after: number;
   private current: { attempt: number; at: number } | undefined;
 
-  constructor(job: JobLayout, id: string, options: FollowOptions) {
-    this.job = job;
+  constructor(folder: JobFolder, id: string, options: FollowOptions, after = 0) {
+    this.folder = folder;
     this.id = id;
     this.options = options;
+    this.after = after;
+    this.latest = after;
   }
 
   async begin({ attempt, layout }: Log, lines: number | undefined): Promise<void> {
@@ -223,12 +233,12 @@ class TaskFollower {
   async look(): Promise<void> {
     if (this.current !== undefined) await this.copy(this.current);
     if (this.options.attempt !== undefined) return;
-    const before = this.current?.attempt ?? 0;
-    const latest = latestAttempt(this.job, this.id, before);
-    if (latest === before) return;
+    const before = this.current?.attempt ?? this.after;
+    this.latest = latestAttempt(this.folder.layout, this.id, before);
+    if (this.latest === before) return;
     if (this.current !== undefined) await this.copy(this.current); // what it printed at its very end
-    for (let attempt = before + 1; attempt <= latest; attempt++) {
-      const layout = this.job.run(this.id, attempt);
+    for (let attempt = before + 1; attempt <= this.latest; attempt++) {
+      const layout = this.folder.layout.run(this.id, attempt);
       if (!isThere(layout.output) || isVoid(layout)) continue;
       this.current = { attempt, at: 0 };
       this.options.onAttempt?.(attempt);
@@ -237,7 +247,7 @@ class TaskFollower {
   }
 
   private async copy(current: { attempt: number; at: number }): Promise<void> {
-    current.at = await copyLog(this.job.run(this.id, current.attempt), current.at, this.options.sink);
+    current.at = await copyLog(this.folder.layout.run(this.id, current.attempt), current.at, this.options.sink);
   }
 }
 
@@ -247,36 +257,41 @@ export async function followJob(
   name: string,
   options: Omit<FollowOptions, 'attempt' | 'onAttempt'>,
 ): Promise<void> {
-  const job = findJob(layout, name);
+  findJob(layout, name);
+  const folder = new JobFolder(layout, name);
   const live = new Map<string, { follower: TaskFollower; prefix: LinePrefix }>();
   const shown = new Map<string, number>();
-  for (let first = true; options.signal?.aborted !== true; first = false) {
+  for (let first = true; options.signal?.aborted !== true && folder.isThere(); first = false) {
     const began = monotonic();
+    const job = folder.layout;
     const ended = sizeOf(unfinishedIn(job)) === 0;
     const latest = latestOf(job);
     // Those that are shown already go first: what depended on them comes after them.
     for (const [id, { follower, prefix }] of live) {
-      const over = ended || hasEnded(layout, name, id);
+      const over = ended || hasEnded(job, id);
       await follower.look();
       if (!over) continue;
       await prefix.end();
       live.delete(id);
-      shown.set(id, latestAttempt(job, id, shown.get(id)));
+      shown.set(id, follower.latest);
     }
     for (const { id, attempt } of latest) {
       if (live.has(id) || (shown.get(id) ?? 0) >= attempt.attempt) continue;
-      const over = ended || hasEnded(layout, name, id);
+      const over = ended || hasEnded(job, id);
       const prefix = new LinePrefix(id, options.sink);
-      const follower = new TaskFollower(job, id, { lines: undefined, attempt: undefined, sink: prefix.add });
-      await follower.begin(attempt, first ? options.lines : undefined);
+      const all = { lines: undefined, attempt: undefined, sink: prefix.add };
+      const follower = new TaskFollower(folder, id, all, shown.get(id));
+      if (first) await follower.begin(attempt, options.lines);
+      else await follower.look(); // it may have been tried more than once since the last one
       if (over) await prefix.end();
       else live.set(id, { follower, prefix });
-      shown.set(id, attempt.attempt);
+      shown.set(id, follower.latest);
     }
     if (ended) return;
     // Where runs/ is large, a look costs more and is taken less often.
     await pauseFor(Math.max(LOOK_EVERY_MS, (monotonic() - began) * 5), options.signal);
   }
+  for (const { prefix } of live.values()) await prefix.end(); // the job was removed
 }
 
 /** Resolves after so many milliseconds, or at once when `signal` is aborted. */

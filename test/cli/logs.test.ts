@@ -1,7 +1,7 @@
 // `spoold logs`: what was printed, as it was printed.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, linkSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { bin, Place } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
@@ -112,6 +112,60 @@ describe('logs', { concurrency: true }, () => {
       `${process.execPath} ${bin} logs --dir ${place.dir} slow/x | (sleep 0.5; wc -c)`,
     ]);
     assert.equal(out.toString().trim(), '10000000');
+  });
+});
+
+/** Shows an attempt that has printed something at once, whole. */
+function attempt(place: Place, runDir: string, text: string): void {
+  const draft = place.aside('attempt');
+  mkdirSync(draft);
+  writeFileSync(`${draft}/output.log`, text);
+  renameSync(draft, runDir);
+}
+
+describe('logs -f of a job that is changed by other hands', { concurrency: true }, () => {
+  it('shows each attempt of a task that was tried twice between two looks, and goes with its job when that is archived', async () => {
+    const place = quietPlace();
+    try {
+      const job = place.job('j').drop('w', { command: 'true' });
+      const next = place.job('.next').drop('w', { command: 'true' });
+      for (const one of [job, next]) mkdirSync(one.path('runs'));
+      attempt(place, job.runDir('w'), 'first\n');
+      attempt(place, next.runDir('w'), 'first\nof another job\n');
+      const logs = following(place, '-f', 'j');
+      await waitUntil('the first line', () => logs.out() === 'w | first\n', logs.out);
+      mkdirSync(place.aside('tries'));
+      for (const n of [1, 2]) attempt(place, place.aside('tries', `x.${n}`), `attempt ${n}\n`);
+      for (const n of [1, 2]) renameSync(place.aside('tries', `x.${n}`), job.runDir('x', n));
+      const both = 'w | first\nx | attempt 1\nx | attempt 2\n';
+      await waitUntil('both attempts', () => logs.out() === both, logs.out);
+      const archived = place.at('archive', 'j.20260101T000000Z');
+      mkdirSync(place.at('archive'));
+      renameSync(job.path(), archived);
+      renameSync(next.path(), job.path());
+      appendFileSync(`${archived}/runs/w.1/output.log`, 'last\n');
+      await waitUntil('what came after it was archived', () => logs.out() === `${both}w | last\n`, logs.out);
+      rmSync(`${archived}/pending/w.json`);
+      assert.equal(await logs.ended, 0);
+      assert.equal(logs.out(), `${both}w | last\n`);
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('of one attempt, ends when that is removed', async () => {
+    const place = quietPlace();
+    try {
+      const job = place.job('j').drop('w', { command: 'true' });
+      mkdirSync(job.path('runs'));
+      attempt(place, job.runDir('w'), 'begun\n');
+      const logs = following(place, '-f', '--attempt', '1', 'j/w');
+      await waitUntil('what it printed', () => logs.out() === 'begun\n', logs.out);
+      rmSync(job.runDir('w'), { recursive: true });
+      assert.equal(await logs.ended, 0);
+    } finally {
+      await place.close();
+    }
   });
 });
 
