@@ -6,7 +6,7 @@ import type { JobLine, JobReport, JobTask, Overview, ShownTask } from '../client
 import type { Remark } from '../client/remark.ts';
 import { VERSION } from '../version.ts';
 import { styled } from './print.ts';
-import { ago, attemptWords, count, list, oneLine, span, thousands } from './words.ts';
+import { ago, attemptWords, count, list, oneLine, printedLine, span, thousands } from './words.ts';
 
 export interface Show {
   /** Milliseconds since 1970. */
@@ -191,7 +191,7 @@ function runningWords(attempt: Attempt | undefined, since: number, at: number): 
 function failureLines({ job, id, attempt, since }: ShownTask, lastLines: readonly string[], show: Show): string[] {
   const why = attempt === undefined ? BY_HAND : attemptWords(attempt);
   const head = `  ${coloured('failed', `${job}/${id}`)}  ${ago(since, show.now)}: ${oneLine(why, show.width)}`;
-  return [head, ...lastLines.map((line) => faint(`    | ${oneLine(line, show.width - 6)}`))];
+  return [head, ...lastLines.map((line) => faint(`    | ${printedLine(line, show.width - 6)}`))];
 }
 
 /** The next useful command, if there is one. */

@@ -5,7 +5,7 @@ import type { ProcessUse } from '../client/processes.ts';
 import type { Children, TaskReport } from '../client/task-report.ts';
 import { causeWords, mainCauses, nextCommand, sentence } from './cause-words.ts';
 import { coloured, faint, heading, placeLine, type Show, wordOf } from './status-text.ts';
-import { ago, attemptWords, commandLine, list, oneLine, size, span, thousands } from './words.ts';
+import { ago, attemptWords, commandLine, list, oneLine, printedLine, size, span, thousands } from './words.ts';
 
 const MOST_ATTEMPTS = 10;
 const MOST_PROCESSES = 20;
@@ -35,7 +35,7 @@ export function taskText(report: TaskReport, show: Show): string[] {
   section(heading('Attempts'), attemptLines(attempts, show));
   section(heading('Processes'), processLines(processes, show));
   if (latest !== undefined) {
-    const output = lastLines.map((line) => `  | ${oneLine(line, show.width - 4)}`);
+    const output = lastLines.map((line) => `  | ${printedLine(line, show.width - 4)}`);
     section(`${heading('Output')} ${faint(`(the end of ${latest.layout.output})`)}`, output);
   }
   const reasons = rejection?.split('\n') ?? [];
@@ -55,7 +55,7 @@ function factLines(
   const facts: [string, string][] = [];
   if (typeof spec?.description === 'string') facts.push(['about', oneLine(spec.description, show.width)]);
   if (argv !== undefined) facts.push(['command', oneLine(commandLine(argv), 1000)]);
-  if (shell !== undefined) facts.push(['shell', oneLine(shell.trim().replaceAll('\n', ' ⏎ '), 1000)]);
+  if (shell !== undefined) facts.push(['shell', oneLine(shell.trim().replaceAll(/\r?\n/g, ' ⏎ '), 1000)]);
   if (argv !== undefined || shell !== undefined) facts.push(['in', oneLine(cwd, 1000)]);
   facts.push(['file', path]);
   if (ancestors.length > 0) facts.push(['queued by', ancestors.join(' ← ')]);

@@ -4,7 +4,7 @@ import type { Why } from '../client/causes.ts';
 import type { Group, JobWhy } from '../client/why-job.ts';
 import { brief, causeWords, nextCommand, sentence, type Telling } from './cause-words.ts';
 import { coloured, countsText, faint, heading, type Show } from './status-text.ts';
-import { count, list, oneLine } from './words.ts';
+import { count, list, oneLine, printedLine } from './words.ts';
 
 const MOST_GROUPS = 8;
 
@@ -23,7 +23,7 @@ export function jobWhyText(told: JobWhy, show: Show): string[] {
     'Failed',
     failed.flatMap(({ why, lines: output }) => [
       ...each([why]),
-      ...output.map((text) => faint(`    | ${oneLine(text, show.width - 6)}`)),
+      ...output.map((text) => faint(`    | ${printedLine(text, show.width - 6)}`)),
     ]),
   );
   section('Rejected', each(rejected));

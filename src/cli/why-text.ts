@@ -5,7 +5,7 @@ import { chainOf } from '../client/chain.ts';
 import type { TaskWhy } from '../client/why.ts';
 import { brief, causeWords, mainCauses, nextCommand, sentence, type Telling } from './cause-words.ts';
 import { coloured, faint, heading, type Show } from './status-text.ts';
-import { count, list, oneLine } from './words.ts';
+import { count, list, oneLine, printedLine } from './words.ts';
 
 const MOST_TREE_LINES = 40;
 
@@ -30,7 +30,7 @@ export function taskWhyText({ job, why, output }: TaskWhy, show: Show): string[]
   if (output !== undefined && !['succeeded', 'pending'].includes(why.state))
     section(
       `The end of what ${job}/${output.task} printed ${faint(`(attempt ${output.attempt}, ${output.path})`)}`,
-      output.lines.map((line) => `  | ${oneLine(line, show.width - 4)}`),
+      output.lines.map((line) => `  | ${printedLine(line, show.width - 4)}`),
     );
   const next = nextCommand(why, telling);
   return next === undefined ? lines : [...lines, '', `Next: ${next}`];

@@ -1,6 +1,7 @@
 // Facts in the words that people read: how long, how long ago, how many, and text of others made safe to print.
 import { stripVTControlCharacters } from 'node:util';
 import { describeExit } from '../protocol/result.ts';
+import { shellWord } from '../protocol/shell.ts';
 import type { Attempt } from '../client/attempts.ts';
 
 /** `4ms`, `1.4s`, `12s`, `3m12s`, `2h05m`, `4d03h`: two units at most. */
@@ -54,14 +55,21 @@ const MISLEADING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\
 
 /** Text of others on one line, without what a terminal obeys, cut to `width` characters. */
 export function oneLine(text: string, width = 200): string {
-  const last = text.split('\r').findLast((part) => part !== '') ?? ''; // what a progress bar shows at last
-  const plain = stripVTControlCharacters(last).replaceAll('\n', ' ').replaceAll('\t', '  ').replaceAll(MISLEADING, '·');
+  const plain = stripVTControlCharacters(text)
+    .replaceAll(/\r?\n/g, ' ')
+    .replaceAll('\t', '  ')
+    .replaceAll(MISLEADING, '·');
   return plain.length > width ? `${plain.slice(0, Math.max(1, width - 1))}…` : plain;
+}
+
+/** A line that was printed, as `oneLine`: of what was written over it, as by a progress bar, what came last. */
+export function printedLine(text: string, width?: number): string {
+  return oneLine(text.split('\r').findLast((part) => part !== '') ?? '', width);
 }
 
 /** A command line as one would type it. */
 export function commandLine(argv: readonly string[]): string {
-  return argv.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ');
+  return argv.map(shellWord).join(' ');
 }
 
 /** What became of an attempt, or what it does, in a few words. */
