@@ -114,11 +114,12 @@ export class AddCommand extends ReportingCommand {
   }
 
   private async noteIfUnserved(layout: Layout, what: string): Promise<void> {
-    const { whoServes } = await import('../client/daemon.ts');
+    const [{ whoServes }, { dirOption }] = await Promise.all([
+      import('../client/daemon.ts'),
+      import('../client/directory.ts'),
+    ]);
     if (whoServes(layout) !== 'nobody') return;
-    note(
-      `no daemon serves ${layout.root}, so ${what}: spoold start${this.dir === undefined ? '' : ` --dir ${this.dir}`}`,
-    );
+    note(`no daemon serves ${layout.root}, so ${what}: spoold start${dirOption(layout)}`);
   }
 }
 

@@ -9,12 +9,15 @@ export interface Tried<T> {
   failures: SpooldError[];
 }
 
-/** Does `action` for each address; failures of ours are collected. */
-export function tryEach<A extends Address, T>(addresses: readonly A[], action: (address: A) => T): Tried<T> {
+/** Does `action` for each address, one after the other; failures of ours are collected. */
+export async function tryEach<A extends Address, T>(
+  addresses: readonly A[],
+  action: (address: A) => T | Promise<T>,
+): Promise<Tried<T>> {
   const tried: Tried<T> = { done: [], failures: [] };
   for (const address of addresses) {
     try {
-      tried.done.push(action(address));
+      tried.done.push(await action(address));
     } catch (error) {
       if (!(error instanceof SpooldError)) throw error;
       tried.failures.push(error);

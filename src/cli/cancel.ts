@@ -24,7 +24,7 @@ export class CancelCommand extends AddressCommand {
 
   override async execute(): Promise<number> {
     const [
-      { openDirectory },
+      { dirOption, openDirectory },
       { awaitEnds, cancelJob, cancelTask },
       { isServed },
       { failuresJson, printFailures, tryEach },
@@ -38,15 +38,20 @@ export class CancelCommand extends AddressCommand {
     ]);
     const addresses = this.addresses.map((text) => this.needAddress(text));
     const layout = openDirectory(this.dir);
-    const tried = tryEach(addresses, (address) => ({
+    const tried = await tryEach(addresses, (address) => ({
       address,
       moves:
-        address.task === undefined ? cancelJob(layout, address.job) : cancelTask(layout, address.job, address.task),
+        address.task === undefined
+          ? cancelJob(layout, address.job, () =>
+              note(`an array of ${address.job} is being made tasks of; they are cancelled as they come`),
+            )
+          : cancelTask(layout, address.job, address.task),
     }));
     const ran = tried.done.flatMap(({ moves }) => moves.moved.filter(({ attempt }) => attempt !== undefined));
     const served = isServed(layout);
     const ends = await awaitEnds(layout, ran, served ? WATCH_MS : 0);
     if (this.json) {
+      if (tried.done.length === 0) return printFailures(tried);
       printJson({
         moved: tried.done.flatMap(({ moves }) => moves.moved),
         unmoved: tried.done.flatMap(({ moves }) => moves.unmoved),
@@ -68,7 +73,7 @@ export class CancelCommand extends AddressCommand {
     }
     for (const line of endsText(ends)) print(line);
     if (!served && ran.length > 0)
-      note(`no daemon serves ${layout.root}, so what runs goes on until one does: spoold start`);
+      note(`no daemon serves ${layout.root}, so what runs goes on until one does: spoold start${dirOption(layout)}`);
     return printFailures(tried);
   }
 }

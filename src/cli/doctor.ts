@@ -26,6 +26,7 @@ export class DoctorCommand extends ReportingCommand {
   override async execute(): Promise<number> {
     const { BETWEEN_LOOKS_MS, diagnose, mend, patientAt } = await import('../client/doctor.ts');
     const layout = patientAt(this.dir);
+    const { dirOption } = await import('../client/directory.ts');
     const again = () => {
       if (process.stderr.isTTY) note('a daemon serves it: looking twice, to tell what is odd from what is under way');
       return pause(BETWEEN_LOOKS_MS);
@@ -47,7 +48,7 @@ export class DoctorCommand extends ReportingCommand {
         mended,
       }));
       printJson({ dir: root, served, healthy: left.length === 0, findings });
-    } else tell(root, served, all);
+    } else tell(root, served, all, dirOption(layout));
     return left.length === 0 ? 0 : 1;
   }
 }
@@ -60,7 +61,7 @@ async function looked(diagnosis: Promise<import('../client/doctor.ts').Diagnosis
 /** Of one kind, so many are told one by one. */
 const MOST_TOLD = 10;
 
-function tell(root: string, served: boolean, all: readonly Mended[]): void {
+function tell(root: string, served: boolean, all: readonly Mended[], dir: string): void {
   const odd = all.filter(({ finding }) => finding.by !== 'nobody');
   const mended = odd.filter((one) => one.mended).length;
   const oddities = odd.length === 1 ? '1 oddity' : `${thousands(odd.length)} oddities`;
@@ -73,7 +74,7 @@ function tell(root: string, served: boolean, all: readonly Mended[]): void {
   for (const { finding, mended: isMended } of all) {
     const before = told.get(finding.kind) ?? 0;
     told.set(finding.kind, before + 1);
-    if (before < MOST_TOLD) print(sentence(root, served, finding, isMended));
+    if (before < MOST_TOLD) print(sentence(root, served, finding, isMended, dir));
   }
   for (const [kind, n] of told)
     if (n > MOST_TOLD)
@@ -83,19 +84,25 @@ function tell(root: string, served: boolean, all: readonly Mended[]): void {
       ({ finding, mended: isMended }) => !isMended && (finding.by === 'doctor' || (finding.by === 'start' && !served)),
     )
   )
-    print('\nNext: spoold doctor --fix');
+    print(`\nNext: spoold doctor${dir} --fix`);
 }
 
-function sentence(root: string, served: boolean, { path, says, would, by }: Finding, mended: boolean): string {
+function sentence(
+  root: string,
+  served: boolean,
+  { path, says, would, by }: Finding,
+  mended: boolean,
+  dir: string,
+): string {
   const place = path.startsWith(`${root}/`) ? path.slice(root.length + 1) : path;
   const text = says.replaceAll(`${path}: `, '').replaceAll('\n', '\n  ');
   const sign = mended ? styled('green', 'mended: ') : '';
-  return `\n${styled('bold', place)}\n  ${text}\n  ${sign}${would}${mended ? '' : ` ${WHO[by](served)}`}`;
+  return `\n${styled('bold', place)}\n  ${text}\n  ${sign}${would}${mended ? '' : ` ${WHO[by](served, dir)}`}`;
 }
 
-const WHO: Record<Mender, (served: boolean) => string> = {
+const WHO: Record<Mender, (served: boolean, dir: string) => string> = {
   doctor: () => '(--fix does it.)',
-  start: (served) => (served ? '(The daemon does it.)' : '(spoold start does it, and --fix.)'),
+  start: (served, dir) => (served ? '(The daemon does it.)' : `(spoold start${dir} does it, and --fix.)`),
   you: () => '(Yours to do.)',
   nobody: () => '',
 };

@@ -6,13 +6,13 @@ import { SpooldError } from '../errors.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { note } from './print.ts';
 
-/** Has a task edited and puts it back. Errors: EDIT_INVALID where nobody can be asked, and those of client/edit.ts. */
+/** Has a task edited and puts it back. Errors: EDIT_GIVEN_UP, EDIT_INVALID where nobody can be asked, and those of client/edit.ts. */
 export async function editTask(
   layout: Layout,
   job: string,
   task: string,
   states: readonly string[],
-): Promise<'changed' | 'unchanged' | 'queued' | 'given up'> {
+): Promise<'changed' | 'unchanged' | 'queued'> {
   const draft = draftOf(layout, job, task, states);
   for (;;) {
     runEditor(draft.copy, process.env);
@@ -20,10 +20,12 @@ export async function editTask(
     if (problems.length === 0) return putBack(layout, draft);
     if (!process.stdin.isTTY) throw invalid(draft, problems);
     for (const problem of problems) note(problem);
-    if (!(await isWanted('Edit it again? [Y/n] '))) {
-      note(`nothing was changed; your copy: ${draft.copy}`);
-      return 'given up';
-    }
+    if (await isWanted('Edit it again? [Y/n] ')) continue;
+    throw new SpooldError('EDIT_GIVEN_UP', `${job}/${task} was not changed.`, {
+      path: draft.copy,
+      exit: 1,
+      hint: `Your copy: ${draft.copy}`,
+    });
   }
 }
 

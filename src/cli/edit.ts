@@ -14,7 +14,7 @@ export class EditCommand extends AddressCommand {
 
   task = Option.String({ name: 'address', required: true });
 
-  override async execute(): Promise<number> {
+  override async execute(): Promise<void> {
     const [{ openDirectory }, { editTask }] = await Promise.all([
       import('../client/directory.ts'),
       import('./edit-dialogue.ts'),
@@ -22,7 +22,6 @@ export class EditCommand extends AddressCommand {
     const { job, task } = this.needTask(this.task);
     const outcome = await editTask(openDirectory(this.dir), job, task, ['pending']);
     if (this.json) printJson({ job, task, changed: outcome === 'changed' });
-    else if (outcome !== 'given up') print(`${job}/${task} is ${outcome}`);
-    return outcome === 'given up' ? 1 : 0;
+    else print(`${job}/${task} is ${outcome}`);
   }
 }

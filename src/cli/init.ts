@@ -13,8 +13,11 @@ export class InitCommand extends BaseCommand {
   at = Option.String({ name: 'DIR', required: false });
 
   override async execute(): Promise<void> {
-    const { initDirectory } = await import('../client/init.ts');
-    const { root, isNew } = initDirectory(this.dir, this.at);
-    print(isNew ? `Made ${root}. Next: spoold start` : `${root} was there already.`);
+    const [{ initDirectory }, { dirOption }] = await Promise.all([
+      import('../client/init.ts'),
+      import('../client/directory.ts'),
+    ]);
+    const { layout, isNew } = initDirectory(this.dir, this.at);
+    print(isNew ? `Made ${layout.root}. Next: spoold start${dirOption(layout)}` : `${layout.root} was there already.`);
   }
 }

@@ -30,7 +30,7 @@ export class LogsCommand extends BaseCommand {
     const attempt = wholeNumber('--attempt', this.attempt, 1);
     const { job, task } = address;
     if (task === undefined && attempt !== undefined) throw usageError('--attempt needs one task: JOB/TASK.');
-    const [{ openDirectory }, logs] = await Promise.all([
+    const [{ dirOption, openDirectory }, logs] = await Promise.all([
       import('../client/directory.ts'),
       import('../client/logs.ts'),
     ]);
@@ -48,7 +48,8 @@ export class LogsCommand extends BaseCommand {
       await logs.followTask(layout, job, task, { lines, attempt, sink, onAttempt });
     } else {
       const shown = logs.attemptToShow(layout, job, task, attempt);
-      if (shown === undefined) note(`${job}/${task} has not been started yet: spoold why ${job}/${task}`);
+      if (shown === undefined)
+        note(`${job}/${task} has not been started yet: spoold why${dirOption(layout)} ${job}/${task}`);
       else await logs.showLog(shown, lines, sink);
     }
     if (process.stdout.writableLength > 0)

@@ -26,12 +26,13 @@ export class MarkCommand extends AddressCommand {
       );
     }
     const { job, task } = this.needTask(this.where);
-    const [{ openDirectory }, { awaitEnds, markTask }, { isServed }, { addressOf, movesText }] = await Promise.all([
-      import('../client/directory.ts'),
-      import('../client/moves.ts'),
-      import('../client/place.ts'),
-      import('./moves-text.ts'),
-    ]);
+    const [{ dirOption, openDirectory }, { awaitEnds, markTask }, { isServed }, { addressOf, movesText }] =
+      await Promise.all([
+        import('../client/directory.ts'),
+        import('../client/moves.ts'),
+        import('../client/place.ts'),
+        import('./moves-text.ts'),
+      ]);
     const layout = openDirectory(this.dir);
     const moves = markTask(layout, job, task, to);
     if (this.json) return printJson(moves);
@@ -39,7 +40,9 @@ export class MarkCommand extends AddressCommand {
     const ran = moves.moved.filter(({ attempt }) => attempt !== undefined);
     if (ran.length === 0) return;
     if (!isServed(layout))
-      return note(`no daemon serves ${layout.root}, so what runs goes on until one does: spoold start`);
+      return note(
+        `no daemon serves ${layout.root}, so what runs goes on until one does: spoold start${dirOption(layout)}`,
+      );
     for (const { kind, move } of await awaitEnds(layout, ran, WATCH_MS)) {
       print(`${addressOf(move)}: attempt ${move.attempt} ${kind === 'ended' ? 'has ended' : 'is being ended'}`);
     }

@@ -24,8 +24,6 @@ function unmovedText(unmoved: Unmoved): string {
       return `${address} has ended already: it is ${unmoved.state}`;
     case 'there already':
       return `${address} is ${unmoved.state} already`;
-    case 'running':
-      return `${address} runs now; to start it afresh, cancel it first`;
     case 'held':
       return `${address} is held back in pending/ under a name that is no task's; it stays there`;
   }

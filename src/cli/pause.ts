@@ -27,18 +27,19 @@ export class PauseCommand extends PlaceCommand {
   });
 
   override async execute(): Promise<void> {
-    const [{ openDirectory }, { pause }] = await Promise.all([
+    const [{ dirOption, openDirectory }, { pause }] = await Promise.all([
       import('../client/directory.ts'),
       import('../client/pause.ts'),
     ]);
     const job = this.wantedJob(this.place);
-    const { changed, pause: held } = pause(openDirectory(this.dir), job);
+    const layout = openDirectory(this.dir);
+    const { changed, pause: held } = pause(layout, job);
     if (this.json)
       return printJson({ job: job ?? null, paused: true, changed, by: held?.by ?? null, since: held?.since ?? null });
     const place = job ?? 'everything';
     if (changed)
       print(
-        `${place} is paused: nothing new starts, what runs goes on. To go on: spoold resume${job === undefined ? '' : ` ${job}`}`,
+        `${place} is paused: nothing new starts, what runs goes on. To go on: spoold resume${dirOption(layout)}${job === undefined ? '' : ` ${job}`}`,
       );
     else
       print(

@@ -20,8 +20,7 @@ export class RestartCommand extends BaseCommand {
     ]);
     const how = stopHow(this.drain, this.kill);
     const layout = openDirectory(this.dir, { create: true });
-    await stopDaemon(layout, { how, onWait: waiting(how) });
-    endProgress();
+    await stopDaemon(layout, { how, onWait: waiting(how) }).finally(endProgress);
     const { pid } = await startDaemon(layout, process.argv[1] as string);
     print(`spoold ${pid} serves ${layout.root}`);
   }

@@ -11,7 +11,7 @@ export class ResumeCommand extends PlaceCommand {
   });
 
   override async execute(): Promise<void> {
-    const [{ openDirectory }, { pausedJobs, readPause, resume }] = await Promise.all([
+    const [{ dirOption, openDirectory }, { pausedJobs, readPause, resume }] = await Promise.all([
       import('../client/directory.ts'),
       import('../client/pause.ts'),
     ]);
@@ -21,7 +21,8 @@ export class ResumeCommand extends PlaceCommand {
     const others = pausedJobs(layout);
     if (this.json) return printJson({ job: job ?? null, paused: false, changed });
     print(changed ? `${job ?? 'everything'} goes on` : `${job ?? 'everything'} was not paused`);
-    if (job !== undefined && readPause(layout) !== undefined) note('everything is paused still: spoold resume');
+    if (job !== undefined && readPause(layout) !== undefined)
+      note(`everything is paused still: spoold resume${dirOption(layout)}`);
     if (job === undefined && others.length > 0) note(`still paused by themselves: ${others.join(', ')}`);
   }
 }

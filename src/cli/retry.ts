@@ -2,7 +2,6 @@
 import { Option } from 'clipanion';
 import type { Moves } from '../client/moves.ts';
 import type { Layout } from '../protocol/layout.ts';
-import type { Address } from '../protocol/names.ts';
 import { AddressCommand } from './base.ts';
 import { note, print, printJson } from './print.ts';
 
@@ -26,39 +25,39 @@ export class RetryCommand extends AddressCommand {
   addresses = Option.Rest({ name: 'address', required: 1 });
 
   override async execute(): Promise<number> {
-    const [{ openDirectory }, { retryJob, retryTask }, { isServed }, { failuresJson, printFailures, tryEach }] =
-      await Promise.all([
-        import('../client/directory.ts'),
-        import('../client/moves.ts'),
-        import('../client/place.ts'),
-        import('./addresses.ts'),
-      ]);
+    const [
+      { dirOption, openDirectory },
+      { retryJob, retryTask },
+      { isServed },
+      { failuresJson, printFailures, tryEach },
+    ] = await Promise.all([
+      import('../client/directory.ts'),
+      import('../client/moves.ts'),
+      import('../client/place.ts'),
+      import('./addresses.ts'),
+    ]);
     const addresses = this.addresses.map((text) => (this.edit ? this.needTask(text) : this.needAddress(text)));
     const layout = openDirectory(this.dir);
-    const queued = new Set<Address>();
-    for (const address of this.edit ? addresses : []) {
-      const outcome = await this.editFirst(layout, address);
-      if (outcome === 'given up') return 1;
-      if (outcome === 'queued') queued.add(address);
-    }
-    const tried = tryEach(addresses, (address) => {
-      const { job, task } = address;
+    const tried = await tryEach(addresses, async ({ job, task }) => {
       if (task === undefined) return { job, moves: retryJob(layout, job) };
-      return { job, moves: queued.has(address) ? corrected(job, task) : retryTask(layout, job, task) };
+      if (this.edit && (await editFirst(layout, job, task)) === 'queued') return { job, moves: corrected(job, task) };
+      return { job, moves: retryTask(layout, job, task) };
     });
+    const dir = dirOption(layout);
     if (this.json) {
+      if (tried.done.length === 0) return printFailures(tried);
       const moved = tried.done.flatMap(({ moves }) => moves.moved);
       printJson({ moved, unmoved: tried.done.flatMap(({ moves }) => moves.unmoved), errors: failuresJson(tried) });
       return printFailures(tried);
     }
-    for (const { job, moves } of tried.done) await this.tell(job, moves);
+    for (const { job, moves } of tried.done) await this.tell(job, moves, dir);
     if (tried.done.some(({ moves }) => moves.moved.length > 0) && !isServed(layout)) {
-      note(`no daemon serves ${layout.root}, so nothing starts until one does: spoold start`);
+      note(`no daemon serves ${layout.root}, so nothing starts until one does: spoold start${dir}`);
     }
     return printFailures(tried);
   }
 
-  private async tell(job: string, moves: Moves): Promise<void> {
+  private async tell(job: string, moves: Moves, dir: string): Promise<void> {
     const { addressOf, movesText } = await import('./moves-text.ts');
     if (moves.moved.length + moves.unmoved.length === 0)
       print(`${job} has nothing to run again: no task of it is failed or cancelled`);
@@ -72,25 +71,21 @@ export class RetryCommand extends AddressCommand {
       if (move.cause === undefined) {
         if (move.from === 'rejected' && !this.edit)
           note(
-            `${addressOf(move)} was rejected and has not been changed; if it is rejected again: spoold retry --edit ${addressOf(move)}`,
+            `${addressOf(move)} was rejected and has not been changed; if it is rejected again: spoold retry${dir} --edit ${addressOf(move)}`,
           );
         continue;
       }
       const { id, folder } = move.cause;
       note(
-        `${addressOf(move)} was skipped because of ${job}/${id}, which is ${folder} still: it will be skipped again, but for: spoold retry ${job}/${id}`,
+        `${addressOf(move)} was skipped because of ${job}/${id}, which is ${folder} still: it will be skipped again, but for: spoold retry${dir} ${job}/${id}`,
       );
     }
   }
+}
 
-  private async editFirst(
-    layout: Layout,
-    { job, task }: Address,
-  ): Promise<'changed' | 'unchanged' | 'queued' | 'given up'> {
-    const { editTask } = await import('./edit-dialogue.ts');
-    const states = ['failed', 'cancelled', 'skipped', 'rejected', 'succeeded'];
-    return task === undefined ? 'unchanged' : editTask(layout, job, task, states);
-  }
+async function editFirst(layout: Layout, job: string, task: string): Promise<'changed' | 'unchanged' | 'queued'> {
+  const { editTask } = await import('./edit-dialogue.ts');
+  return editTask(layout, job, task, ['failed', 'cancelled', 'skipped', 'rejected', 'succeeded']);
 }
 
 const NOW = 'waits no longer for the delay before its next attempt';

@@ -19,7 +19,7 @@ export class StartCommand extends BaseCommand {
   backgroundChild = Option.Boolean('--background-child', false, { hidden: true });
 
   override async execute(): Promise<number> {
-    const { openDirectory } = await import('../client/directory.ts');
+    const { dirOption, openDirectory } = await import('../client/directory.ts');
     if (this.backgroundChild) return serveInBackground(this.dir);
     if (this.foreground) return serveHere(this.dir);
     const { startDaemon } = await import('../client/daemon.ts');
@@ -29,7 +29,9 @@ export class StartCommand extends BaseCommand {
     if (isNew) print(`spoold ${pid} serves ${layout.root}`);
     else print(`spoold ${pid} serves ${layout.root} already`);
     if (version !== VERSION)
-      note(`it is of version ${version}, this is ${VERSION}. To change over (running tasks go on): spoold restart`);
+      note(
+        `it is of version ${version}, this is ${VERSION}. To change over (running tasks go on): spoold restart${dirOption(layout)}`,
+      );
     return 0;
   }
 }

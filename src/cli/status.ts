@@ -38,8 +38,9 @@ export class StatusCommand extends AddressCommand {
   }
 
   private async text(layout: Layout, address: Address | undefined): Promise<string[]> {
+    const { dirOption } = await import('../client/directory.ts');
     const width = process.stdout.isTTY ? Math.max(40, process.stdout.columns ?? 80) : 200;
-    const show = { now: Date.now(), width, dir: this.dir === undefined ? '' : ` --dir ${this.dir}` };
+    const show = { now: Date.now(), width, dir: dirOption(layout) };
     if (address?.task !== undefined) {
       const [{ taskText }, { taskReport }] = await Promise.all([
         import('./task-text.ts'),

@@ -25,8 +25,7 @@ export class StopCommand extends BaseCommand {
     }
     const layout = openDirectory(this.dir);
     const { stopDaemon } = await import('../client/daemon.ts');
-    const stopped = await stopDaemon(layout, { how, timeout, onWait: waiting(how) });
-    endProgress();
+    const stopped = await stopDaemon(layout, { how, timeout, onWait: waiting(how) }).finally(endProgress);
     report(stopped, layout.root);
   }
 }

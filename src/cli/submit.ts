@@ -32,7 +32,7 @@ export class SubmitCommand extends ReportingCommand {
     const workflow = readWorkflow(this.file, await givenVariables(this.vars));
     const job = jobNameFor(workflow, this.file, this.job);
     const files = jobFilesOf(workflow, this.file);
-    const { isThere, openDirectory } = await import('../client/directory.ts');
+    const { dirOption, isThere, openDirectory } = await import('../client/directory.ts');
     if (this.dryRun) {
       const [{ planOf }, { planText }] = await Promise.all([import('../client/plan.ts'), import('./plan-text.ts')]);
       const plan = planOf(workflow, this.file, isThere(this.dir) ? openDirectory(this.dir) : undefined);
@@ -65,7 +65,7 @@ export class SubmitCommand extends ReportingCommand {
     }
     if (whoServes(layout) === 'nobody') {
       note(
-        `no daemon serves ${layout.root}, so its ${tasks} tasks wait. To have them run: spoold start${this.dir === undefined ? '' : ` --dir ${this.dir}`}`,
+        `no daemon serves ${layout.root}, so its ${tasks} tasks wait. To have them run: spoold start${dirOption(layout)}`,
       );
     }
     return 0;

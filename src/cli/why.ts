@@ -24,10 +24,10 @@ export class WhyCommand extends AddressCommand {
 
   override async execute(): Promise<void> {
     const { job, task } = this.needAddress(this.where);
-    const { openDirectory } = await import('../client/directory.ts');
+    const { dirOption, openDirectory } = await import('../client/directory.ts');
     const layout = openDirectory(this.dir);
     const width = process.stdout.isTTY ? Math.max(40, process.stdout.columns ?? 80) : 200;
-    const show = { now: Date.now(), width, dir: this.dir === undefined ? '' : ` --dir ${this.dir}` };
+    const show = { now: Date.now(), width, dir: dirOption(layout) };
     if (task === undefined) {
       const [{ whyJob }, { jobWhyJson, jobWhyText }] = await Promise.all([
         import('../client/why-job.ts'),

@@ -2,6 +2,7 @@
 import { realpathSync } from 'node:fs';
 import { SpooldError, unless } from '../errors.ts';
 import type { Layout } from '../protocol/layout.ts';
+import { shellWord } from '../protocol/shell.ts';
 import { findStateDir, isStateDir, openStateDir, umaskOf } from '../store/state-dir.ts';
 
 let before: number | undefined;
@@ -29,6 +30,12 @@ export function openDirectory(dir: string | undefined, options: { create: boolea
   const layout = openStateDir(whereabouts(dir), options);
   process.umask(umaskOf(layout.root));
   return layout;
+}
+
+/** ` --dir D` for a command that is to mean this directory, which somebody may be told to type; nothing where it is found without. */
+export function dirOption({ root }: Layout): string {
+  const found = unless(['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP'], () => realpathSync(whereabouts(undefined)));
+  return found === root ? '' : ` --dir ${shellWord(root)}`;
 }
 
 /** The working directory. Errors: CWD_GONE. */

@@ -12,6 +12,7 @@ import { describeJsonError, describeProblems } from '../protocol/problems.ts';
 import { mergeDefaults, parseTask, type Raw } from '../protocol/task.ts';
 import { claimedAttempt } from '../store/runs.ts';
 import { fileStamp, foldersHolding } from '../store/tasks.ts';
+import { dirOption } from './directory.ts';
 import { jobDefaults, readTask } from './facts.ts';
 import { findTask, type FoundTask } from './find.ts';
 import { recordEvents } from './who.ts';
@@ -30,7 +31,7 @@ export interface Draft {
 /** Copies a task's file for editing. `only`: states it may be in. Errors: JOB_UNKNOWN, TASK_UNKNOWN, EDIT_STATE. */
 export function draftOf(layout: Layout, job: string, id: string, only: readonly string[]): Draft {
   const task = findTask(layout, job, id);
-  if (!only.includes(task.state) || task.state === 'held') throw notEditable(task);
+  if (!only.includes(task.state) || task.state === 'held') throw notEditable(layout, task);
   const path = task.layout.task(task.state, id);
   const stamp = fileStamp(path);
   const read = readTask(path);
@@ -48,16 +49,19 @@ export function draftOf(layout: Layout, job: string, id: string, only: readonly 
   return { task, path, copy, before, stamp };
 }
 
-function notEditable({ job, id, layout, state }: FoundTask): SpooldError {
+function notEditable(layout: Layout, { job, id, layout: files, state }: FoundTask): SpooldError {
   const address = `${job}/${id}`;
+  const again = `spoold retry${dirOption(layout)} --edit ${address}`;
   const hints: Record<string, string> = {
-    running: `What runs is not changed any more. Cancel it, then: spoold retry --edit ${address}`,
-    held: `Edit the file itself: it is held back in ${layout.folder('pending')}`,
+    pending: `To change it: spoold edit${dirOption(layout)} ${address}`,
+    running: `What runs is not changed any more. Cancel it, then: ${again}`,
+    held: `Edit the file itself: it is held back in ${files.folder('pending')}`,
   };
-  return new SpooldError('EDIT_STATE', `${address} does not wait: it is ${state}.`, {
-    path: layout.root,
+  const words = state === 'pending' ? 'waits already' : `does not wait: it is ${state}`;
+  return new SpooldError('EDIT_STATE', `${address} ${words}.`, {
+    path: files.root,
     exit: 1,
-    hint: hints[state] ?? `To change it and run it again: spoold retry --edit ${address}`,
+    hint: hints[state] ?? `To change it and run it again: ${again}`,
   });
 }
 

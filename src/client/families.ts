@@ -18,19 +18,22 @@ export interface Member {
 
 export class Families {
   private readonly job: JobLayout;
+  private readonly mostRead: number;
   private readonly known = new Map<string, Member>();
   private names: { id: string; state: NodeState; path: string }[] | undefined;
 
-  constructor(job: JobLayout) {
+  /** `mostRead`: so many files are read at most. */
+  constructor(job: JobLayout, mostRead = MOST_READ) {
     this.job = job;
+    this.mostRead = mostRead;
   }
 
   /** Members of the family of `root`, itself not among them, that have not succeeded. */
   of(root: string): Member[] {
     const names = this.everyName();
-    const few = names.length <= MOST_READ;
-    const likely = few ? names : names.filter(({ id }) => id.startsWith(root)).slice(0, MOST_READ);
-    for (const one of [...likely, ...names.slice(0, few ? 0 : MOST_READ - likely.length)]) this.read(one);
+    const few = names.length <= this.mostRead;
+    const likely = few ? names : names.filter(({ id }) => id.startsWith(root)).slice(0, this.mostRead);
+    for (const one of [...likely, ...names.slice(0, few ? 0 : this.mostRead - likely.length)]) this.read(one);
     return [...this.known.values()].filter(({ ancestors }) => ancestors.includes(root));
   }
 
@@ -41,7 +44,7 @@ export class Families {
 
   /** Not every file is read: there may be more members than were found. */
   get isPartial(): boolean {
-    return this.everyName().length > MOST_READ;
+    return this.everyName().length > this.mostRead;
   }
 
   private read({ id, state, path }: { id: string; state: NodeState; path: string }): void {

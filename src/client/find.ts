@@ -4,8 +4,10 @@ import { isThere, namesIn } from '../host/atomic.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import type { State } from '../protocol/states.ts';
 import { closest } from '../protocol/suggest.ts';
+import { lastArchived } from '../store/archive.ts';
 import { heldId, isHeldName, jobNames, stateOf } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
+import { dirOption } from './directory.ts';
 
 /** Where a task lies; `held`: its file in pending/ has a name that is no task's. */
 export type Found = State | 'held';
@@ -21,16 +23,16 @@ export interface FoundTask {
 export function findJob(layout: Layout, name: string): JobLayout {
   const job = layout.job(name);
   if (isThere(`${job.root}/.`)) return job; // as a folder: a file of that name is no job
-  const archived = namesIn(layout.archive).findLast((entry) => entry.startsWith(`${name}.`));
+  const archived = lastArchived(layout, name);
   const jobs = jobNames(layout);
   const withTask = jobs.find((other) => stateOf(layout.job(other), name) !== undefined);
   const near = withTask === undefined ? closest(name, jobs) : `${withTask}/${name}`;
   const hint =
     archived !== undefined
-      ? `It was archived: ${layout.archive}/${archived}`
+      ? `It was archived: ${archived}`
       : near !== undefined
         ? `Did you mean ${near}?`
-        : 'spoold status lists the jobs there are.';
+        : `spoold status${dirOption(layout)} lists the jobs there are.`;
   throw new SpooldError('JOB_UNKNOWN', `There is no job ${name} in ${layout.root}.`, { path: job.root, hint });
 }
 
@@ -56,12 +58,13 @@ export function findTask(layout: Layout, job: string, id: string): FoundTask {
   const near = bare !== id && stateOf(jobLayout, bare) !== undefined ? bare : closest(id, idsToSuggest(jobLayout));
   throw new SpooldError('TASK_UNKNOWN', `There is no task ${id} in the job ${job}.`, {
     path: jobLayout.root,
-    hint: near === undefined ? `spoold status ${job} lists its tasks.` : `Did you mean ${job}/${near}?`,
+    hint:
+      near === undefined ? `spoold status${dirOption(layout)} ${job} lists its tasks.` : `Did you mean ${job}/${near}?`,
   });
 }
 
 /** As `findTask`, undefined if no folder holds it. */
-export function lookForTask(layout: Layout, job: string, id: string): FoundTask | undefined {
+function lookForTask(layout: Layout, job: string, id: string): FoundTask | undefined {
   const jobLayout = findJob(layout, job);
   const state = stateOf(jobLayout, id);
   if (state !== undefined) return { job, id, layout: jobLayout, state };

@@ -4,11 +4,12 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SpooldError, unless } from '../errors.ts';
 import { publish } from '../host/atomic.ts';
+import type { Layout } from '../protocol/layout.ts';
 import { isStateDir } from '../store/state-dir.ts';
 import { currentFolder, openDirectory } from './directory.ts';
 
 export interface Initialised {
-  root: string;
+  layout: Layout;
   isNew: boolean;
 }
 
@@ -23,7 +24,7 @@ export function initDirectory(dir: string | undefined, folder: string | undefine
   const isNew = !isStateDir(path);
   const layout = openDirectory(path, { create: true });
   publish(layout.config, exampleConfig(), { sync: true });
-  return { root: layout.root, isNew };
+  return { layout, isNew };
 }
 
 /** config.example.yaml of this installation, every line of it a comment. */

@@ -1,6 +1,7 @@
 // cancel, retry and mark: what `mv` between two state folders does, with the looks before and after it that a person
 // would take. A task that moves under our hands (it starts, it ends) is looked at again; nothing lands on anything.
 import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { SpooldError } from '../errors.ts';
 import {
   ensureFolderDurably,
@@ -14,14 +15,16 @@ import {
 import { monotonic, wallClock } from '../host/clock.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { compareNatural } from '../protocol/names.ts';
+import { shellWord } from '../protocol/shell.ts';
 import { mayMove, type State } from '../protocol/states.ts';
 import type { Cause } from '../scheduler/graph.ts';
 import { claimedAttempt, readEnding, readResult } from '../store/runs.ts';
 import { isHeldName } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
+import { dirOption } from './directory.ts';
 import { causeOf } from './facts.ts';
 import { Families } from './families.ts';
-import { findJob, findTask, type Found, type FoundTask } from './find.ts';
+import { findJob, findTask, type Found, type FoundTask, heldNameOf } from './find.ts';
 import { pauseFor } from './logs.ts';
 import { isServed } from './place.ts';
 import { retryAt } from './waiting.ts';
@@ -43,7 +46,7 @@ export interface Unmoved {
   job: string;
   task: string;
   state: Found;
-  why: 'ended' | 'there already' | 'running' | 'held';
+  why: 'ended' | 'there already' | 'held';
 }
 
 export interface Moves {
@@ -52,24 +55,26 @@ export interface Moves {
 }
 
 const ROUNDS = 5;
-/** So long an array of the job is waited for while its tasks come, in ms. */
+/** So long an array of the job is waited for while its tasks come, and so long before that is said, in ms. */
 const SPREADS_WITHIN_MS = 60_000;
+const SAY_AFTER_MS = 2_000;
 
 /**
  * Cancels a task, waiting or running, and its family with it; one that has succeeded, if some of its family has not
- * ended. Errors: JOB_UNKNOWN, TASK_UNKNOWN, MOVE_…
+ * ended. Errors: JOB_UNKNOWN, TASK_UNKNOWN, MOVE_… (MOVE_IMPOSSIBLE for one that is held back)
  */
 export function cancelTask(layout: Layout, job: string, id: string): Moves {
   return moveTask(layout, job, id, 'cancelled', 'cancelled', ({ state, layout: files }) => {
     if (state === 'cancelled') return 'there already';
-    if (state === 'held') return 'held';
-    if (state === 'pending' || state === 'running') return undefined;
+    if (state === 'held' || state === 'pending' || state === 'running') return undefined;
     return state === 'succeeded' && hasUnfinishedFamily(files, id) ? undefined : 'ended';
   });
 }
 
 function hasUnfinishedFamily(job: JobLayout, id: string): boolean {
-  return new Families(job).of(id).some(({ state }) => state === 'pending' || state === 'running');
+  return new Families(job, Number.POSITIVE_INFINITY)
+    .of(id)
+    .some(({ state }) => state === 'pending' || state === 'running');
 }
 
 /** Has a task that has ended, or was rejected, run again, and one that waits for its retry's delay wait no longer. Errors: as above. */
@@ -83,16 +88,14 @@ export function retryTask(layout: Layout, job: string, id: string): Moves {
     return { moved: [{ job, task: id, from: 'pending', to: 'pending' }], unmoved: [] };
   }
   return moveTask(layout, job, id, 'pending', 'retried', ({ state }) => {
-    if (state === 'pending') return 'there already';
-    return state === 'held' || state === 'running' ? state : undefined;
+    return state === 'pending' ? 'there already' : undefined;
   });
 }
 
 /** Calls a task succeeded or skipped without running it; ends it if it runs. Errors: as above. */
 export function markTask(layout: Layout, job: string, id: string, to: 'succeeded' | 'skipped'): Moves {
   return moveTask(layout, job, id, to, 'marked', ({ state }) => {
-    if (state === to) return 'there already';
-    return state === 'held' ? 'held' : undefined;
+    return state === to ? 'there already' : undefined;
   });
 }
 
@@ -108,8 +111,10 @@ function moveTask(
     const task = findTask(layout, job, id);
     const why = refusal(task);
     if (why !== undefined) return { moved: [], unmoved: [{ job, task: id, state: task.state, why }] };
-    const from = task.state as State;
-    if (!mayMove('person', from, to)) throw impossible(task, from, to);
+    const from = task.state;
+    if (from === 'held') throw heldBack(task);
+    if (from === 'running' && to === 'pending') throw runsNow(layout, task);
+    if (!mayMove('person', from, to)) throw impossible(layout, task, from, to);
     const attempt = from === 'running' ? claimedAttempt(task.layout, id) : undefined;
     const cause = from === 'skipped' && to === 'pending' ? standingCause(task) : undefined;
     const target = task.layout.task(to, id);
@@ -151,14 +156,32 @@ function moveOne(from: string, to: string): ReturnType<typeof moveNoReplace> {
   }
 }
 
-function impossible({ job, id, layout }: FoundTask, from: State, to: State): SpooldError {
+/** `mv` would end it; whoever says `retry` of what runs hardly wants that. */
+function runsNow(layout: Layout, { job, id, layout: files }: FoundTask): SpooldError {
+  return new SpooldError('MOVE_IMPOSSIBLE', `${job}/${id} runs now.`, {
+    path: files.task('running', id),
+    exit: 1,
+    hint: `To start it afresh, cancel it first: spoold cancel${dirOption(layout)} ${job}/${id}`,
+  });
+}
+
+function heldBack({ job, id, layout }: FoundTask): SpooldError {
+  const path = join(layout.folder('pending'), heldNameOf(layout, id) ?? '');
+  return new SpooldError('MOVE_IMPOSSIBLE', `${job}/${id} is held back in pending/ under a name that is no task's.`, {
+    path,
+    exit: 1,
+    hint: `To release it first: mv ${shellWord(path)} ${shellWord(layout.task('pending', id))}`,
+  });
+}
+
+function impossible(layout: Layout, { job, id, layout: files }: FoundTask, from: State, to: State): SpooldError {
   return new SpooldError('MOVE_IMPOSSIBLE', `${job}/${id} is ${from} and cannot be made ${to}.`, {
-    path: layout.task(from, id),
+    path: files.task(from, id),
     exit: 1,
     hint:
       from === 'rejected'
-        ? `It never was a task. Correct it and let it be looked at again: spoold retry --edit ${job}/${id}`
-        : `spoold why ${job}/${id} tells more.`,
+        ? `It never was a task. Correct it and let it be looked at again: spoold retry${dirOption(layout)} --edit ${job}/${id}`
+        : `spoold why${dirOption(layout)} ${job}/${id} tells more.`,
   });
 }
 
@@ -174,11 +197,13 @@ function inTheWay({ job, id, layout }: FoundTask, to: State): SpooldError {
   );
 }
 
-/** Cancels all that is unfinished in a job; held files stay and are named. Errors: JOB_UNKNOWN. */
-export function cancelJob(layout: Layout, name: string): Moves {
+/** Cancels all that is unfinished in a job; held files stay and are named. `onWait`: an array is long in being made tasks of. Errors: JOB_UNKNOWN. */
+export function cancelJob(layout: Layout, name: string, onWait?: () => void): Moves {
   const job = findJob(layout, name);
   const moved: Move[] = [];
-  const spreadBy = monotonic() + (isServed(layout) ? SPREADS_WITHIN_MS : 0);
+  const began = monotonic();
+  const spreadBy = began + (isServed(layout) ? SPREADS_WITHIN_MS : 0);
+  let isSaid = false;
   // What waits goes first, so that nothing starts in the place of what is being ended; what has moved meanwhile is found by the next round.
   for (let round = 0; round < ROUNDS; round++) {
     const some = [
@@ -187,6 +212,10 @@ export function cancelJob(layout: Layout, name: string): Moves {
     ];
     moved.push(...some);
     if (isSpreading(job) && monotonic() < spreadBy) {
+      if (!isSaid && monotonic() - began > SAY_AFTER_MS) {
+        onWait?.();
+        isSaid = true;
+      }
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
       round = -1; // more of the array is on its way
     } else if (some.length === 0) break;

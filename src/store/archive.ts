@@ -17,7 +17,7 @@ import {
   syncFolder,
 } from '../host/atomic.ts';
 import { JobLayout, type Layout } from '../protocol/layout.ts';
-import { taskIdOf } from '../protocol/names.ts';
+import { compareNatural, taskIdOf } from '../protocol/names.ts';
 import { reject } from './tasks.ts';
 
 const PREFIX = '.archived-';
@@ -78,11 +78,19 @@ export function archivingsIn(layout: Layout): Archiving[] {
   });
 }
 
-/** Where jobs that had this name lie now. */
+/** Where jobs that had this name lie now; by chance others, whose names begin so. */
 export function formerJobs(layout: Layout, job: string): string[] {
   const former = archivingsIn(layout).filter((one) => one.job === job);
   const archived = namesIn(layout.archive).filter((name) => name.startsWith(`${job}.`));
   return [...former.map(({ from }) => from), ...archived.map((name) => join(layout.archive, name))];
+}
+
+/** Where the last job of this name that was archived lies. */
+export function lastArchived(layout: Layout, job: string): string | undefined {
+  const isOfThis = (name: string) =>
+    name.startsWith(`${job}.`) && /^\d{8}T\d{6}Z(\.\d+)?$/.test(name.slice(job.length + 1));
+  const last = namesIn(layout.archive).filter(isOfThis).sort(compareNatural).at(-1);
+  return last === undefined ? undefined : join(layout.archive, last);
 }
 
 /**

@@ -1,7 +1,7 @@
 // start, stop, restart, init, unit: the life of a daemon as a user leads it.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { bin, Place, speak } from '../helpers/place.ts';
@@ -180,6 +180,33 @@ describe('init and unit', () => {
     assert.equal(status, 0);
     assert.match(out, /already/);
     assert.equal(readFileSync(config, 'utf8'), 'max_parallel: 3\n');
+  });
+
+  it('what init says to do next means the directory that it made, and so do the hints of other verbs', async () => {
+    const root = place.aside('my work');
+    mkdirSync(root);
+    const dir = join(root, '.spoold');
+    const next = ` --dir '${dir}'`;
+    assert.equal(
+      (await speak(['init', 'my work'], { cwd: place.root })).out,
+      `Made ${dir}. Next: spoold start${next}\n`,
+    );
+    rmSync(dir, { recursive: true });
+    assert.equal((await speak(['init'], { cwd: root })).out, `Made ${dir}. Next: spoold start\n`);
+    const add = (cwd: string) => speak(['add', '--dir', dir, 'true'], { cwd });
+    assert.match((await add(place.root)).err, /: spoold start --dir '.*'\n$/);
+    assert.match((await add(root)).err, /: spoold start\n$/);
+    const hints: [string[], string][] = [
+      [['status'], `spoold start${next}`],
+      [['why', 'default/1'], `spoold start${next}`],
+      [['logs', 'default/1'], `spoold why${next} default/1`],
+      [['cancel', 'default/nobody'], `spoold status${next} default lists`],
+      [['pause', 'default'], `spoold resume${next} default`],
+    ];
+    for (const [[verb = '', ...rest], hint] of hints) {
+      const { out, err } = await speak([verb, '--dir', dir, ...rest], { cwd: place.root });
+      assert.ok((out + err).includes(hint), out + err);
+    }
   });
 
   it('init DIR makes it there, and verbs below find it', async () => {

@@ -117,7 +117,7 @@ describe('edit without a daemon', { concurrency: true }, () => {
       await place.spoold('cancel', 'a/x');
       const { status, err } = await edit(place, 'true', 'edit', 'a/x');
       assert.equal(status, 1);
-      assert.match(err, /a\/x does not wait: it is cancelled\.\n.*spoold retry --edit a\/x/);
+      assert.match(err, /a\/x does not wait: it is cancelled\.\n.*spoold retry --dir \S+ --edit a\/x/);
     } finally {
       await place.close();
     }
@@ -135,6 +135,24 @@ describe('retry --edit', { concurrency: true }, () => {
     const { out } = await edit(place, script(place, 'ed-f', 'sed -i s/false/true/ "$1"'), 'retry', '--edit', 'f/x');
     assert.equal(out, 'f/x is pending again (it was failed)\n');
     await job.comesTo('succeeded', 'x');
+  });
+
+  it('runs again what was changed, whatever becomes of the others; what waits is told of edit', async () => {
+    const job = place
+      .job('g')
+      .drop('x', { command: ['false'] })
+      .drop('y', { command: ['false'] });
+    for (const id of ['x', 'y']) await job.comesTo('failed', id);
+    const editor = script(place, 'ed-g', 'case $1 in */x.json) sed -i s/false/true/ "$1" ;; *) exit 3 ;; esac');
+    const { status, out, err } = await edit(place, editor, 'retry', '--edit', 'g/x', 'g/y');
+    assert.equal(out, 'g/x is pending again (it was failed)\n');
+    assert.equal(status, 1);
+    copyIn(err);
+    await job.comesTo('succeeded', 'x');
+    assert.equal(job.folderOf('y'), 'failed');
+    job.drop('z', { command: ['true'], dependencies: ['y-2'] });
+    const waits = await edit(place, editor, 'retry', '--edit', 'g/z');
+    assert.match(waits.err, /g\/z waits already\.\n.*: spoold edit --dir \S+ g\/z\n$/);
   });
 
   it('corrects a rejected one, which then runs once, and leaves nothing in rejected/', async () => {

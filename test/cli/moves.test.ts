@@ -1,12 +1,13 @@
 // cancel, retry and mark: moves between folders that say what they did.
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { after, before, describe, it } from 'node:test';
 import { signalProcess } from '../../src/host/identity.ts';
-import { Place, readText } from '../helpers/place.ts';
+import { bin, Place, readText } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
-import { quietPlace } from './quiet-place.ts';
+import { pretendDaemon, quietPlace } from './quiet-place.ts';
 
 interface Event {
   task?: string;
@@ -104,6 +105,92 @@ describe('moves without a daemon', { concurrency: true }, () => {
     }
   });
 
+  it('--json is a document that names the failures where a part was done, and nothing where nothing was', async () => {
+    const place = quietPlace();
+    try {
+      place.job('a').drop('x', { command: ['true'] });
+      for (const verb of ['cancel', 'retry']) {
+        const nothing = await place.spoold(verb, '--json', 'a/nobody', 'b/x');
+        assert.deepEqual([nothing.status, nothing.out], [2, '']);
+        const { status, out, err } = await place.spoold(verb, '--json', 'a/nobody', 'a/x');
+        assert.equal(status, 2);
+        assert.match(err, /no task nobody/);
+        const { moved, errors } = JSON.parse(out) as { moved: { task: string }[]; errors: { code: string }[] };
+        assert.deepEqual([moved.map(({ task }) => task), errors.map(({ code }) => code)], [['x'], ['TASK_UNKNOWN']]);
+      }
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('what is held back stays, with status 1 and how to release it', async () => {
+    const place = quietPlace();
+    try {
+      const job = place.job('a').write('pending/x y.held', '{}').write('pending/z.held', '{}');
+      for (const words of [
+        ['cancel', 'a/z'],
+        ['retry', 'a/z'],
+        ['mark', 'a/z', 'succeeded'],
+      ]) {
+        const { status, out, err } = await place.spoold(...words);
+        assert.deepEqual([status, out], [1, ''], words.join(' '));
+        assert.match(err, /a\/z is held back in pending\/.*\n.*mv \S+\/pending\/z\.held \S+\/pending\/z\.json\n$/);
+      }
+      assert.deepEqual(job.names('pending'), ['x y.held', 'z.held']);
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('cancel of a task that has succeeded takes the last one of its family, however many others there are', async () => {
+    const place = quietPlace();
+    try {
+      const job = place.job('a').write('pending/other.json', '{"ancestors":["split"],"parent":"split"}');
+      for (const folder of ['running', 'succeeded']) mkdirSync(job.path(folder));
+      for (let i = 0; i < 2_001; i++) writeFileSync(job.file('running', `t${i}`), '{}');
+      job.write('succeeded/split.json', '{}').write('succeeded/alone.json', '{}');
+      await place.spoold('cancel', 'a/split');
+      assert.equal(job.folderOf('split'), 'cancelled');
+      assert.match((await place.spoold('cancel', 'a/alone')).out, /has ended already: it is succeeded/);
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('cancel of a job says that it waits for an array to be spread', async () => {
+    const place = quietPlace();
+    try {
+      const job = place.job('a').write('pending/.bundle-x', '[]');
+      pretendDaemon(place);
+      const child = spawn(process.execPath, [bin, 'cancel', '--dir', place.dir, 'a'], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      let err = '';
+      child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
+      const ended = new Promise((resolve) => child.once('close', resolve));
+      await waitUntil(
+        'it says so',
+        () => /an array of a is being made tasks of/.test(err),
+        () => err,
+      );
+      rmSync(job.path('pending/.bundle-x'));
+      assert.equal(await ended, 0);
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('of a job that was archived, the last one of just that name is named', async () => {
+    const place = quietPlace();
+    try {
+      for (const name of ['a.20260103T000000Z', 'a.20260101T000000Z', 'a.b.20260104T000000Z', 'a.20260103T000000Z.2'])
+        mkdirSync(place.at('archive', name), { recursive: true });
+      assert.match((await place.spoold('cancel', 'a/x')).err, /It was archived: \S+\/a\.20260103T000000Z\.2\n/);
+    } finally {
+      await place.close();
+    }
+  });
+
   it('retry puts back what has ended, a job its failed and cancelled ones, and says that no daemon runs', async () => {
     const place = quietPlace();
     try {
@@ -138,7 +225,7 @@ describe('moves without a daemon', { concurrency: true }, () => {
       job.write('rejected/r.json', '[');
       const { status, err } = await place.spoold('mark', 'a/r', 'succeeded');
       assert.equal(status, 1);
-      assert.match(err, /a\/r is rejected and cannot be made succeeded\.\n.*spoold retry --edit a\/r/);
+      assert.match(err, /a\/r is rejected and cannot be made succeeded\.\n.*spoold retry --dir \S+ --edit a\/r/);
       assert.deepEqual(
         events(place, 'x').map(({ event, by }) => [event, by]),
         [
@@ -210,7 +297,9 @@ describe('moves under a daemon', { concurrency: true }, () => {
   it('retry of a running task is not done, and says what would', async () => {
     const job = place.job('busy').drop('x', { command: ['sleep', '1000'] });
     await job.comesTo('running', 'x');
-    assert.equal((await place.spoold('retry', 'busy/x')).out, 'busy/x runs now; to start it afresh, cancel it first\n');
+    const { status, out, err } = await place.spoold('retry', 'busy/x');
+    assert.deepEqual([status, out], [1, '']);
+    assert.match(err, /busy\/x runs now\.\n.*cancel it first: spoold cancel --dir \S+ busy\/x\n$/);
     await place.spoold('cancel', 'busy/x');
   });
 

@@ -157,7 +157,7 @@ describe('status without a daemon', { concurrency: true }, () => {
     const job = await place.spoold('status', 'elt');
     assert.equal(job.status, 2);
     assert.match(job.err, /There is no job elt in .*\nDid you mean etl\?/);
-    assert.match((await place.spoold('status', 'c')).err, /There is no job c in .*\nspoold status lists/);
+    assert.match((await place.spoold('status', 'c')).err, /There is no job c in .*\nspoold status --dir \S+ lists/);
     assert.match((await place.spoold('status', 'b')).err, /There is no job b in .*\nDid you mean etl\/b\?/);
     place.job('words').drop('transform', { command: ['true'] });
     assert.match(
@@ -167,7 +167,7 @@ describe('status without a daemon', { concurrency: true }, () => {
     const letter = await place.spoold('status', 'etl/q');
     assert.match(
       letter.err,
-      /no task q in the job etl.*\nspoold status etl lists its tasks/,
+      /no task q in the job etl.*\nspoold status --dir \S+ etl lists its tasks/,
       'no letter is a slip of another',
     );
   });

@@ -304,7 +304,7 @@ test('the command tells it in words and in JSON, and its status says whether any
   const looked = await place.spoold('doctor');
   assert.equal(looked.status, 1);
   assert.match(looked.out, /^1 oddity in .*\n\njobs\/etl\/state\.json\n  the summary cannot be read\.\n/);
-  assert.match(looked.out, /Next: spoold doctor --fix\n$/);
+  assert.match(looked.out, /Next: spoold doctor --dir \S+ --fix\n$/);
   const report = JSON.parse((await place.spoold('doctor', '--json')).out) as { healthy: boolean; findings: object[] };
   assert.deepEqual([report.healthy, report.findings.length], [false, 1]);
   const fixed = await place.spoold('doctor', '--fix');
