@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { killSomething } from '../helpers/kill.ts';
+import { drawVictims } from '../../src/client/prove.ts';
+import { type Killed, killOne, lostAttempts } from '../helpers/kill.ts';
 import { type JobHands, Place } from '../helpers/place.ts';
 import { generator } from '../helpers/random.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
@@ -46,18 +47,20 @@ describe('a job that finds its work while it runs, under kills at random moments
         await place.start();
         const job = discovery(place);
         const total = 3 * FILES;
-        const killed: Record<string, number> = {};
+        const killed: Killed = { daemon: 0, launcher: 0, runner: 0 };
+        const victims = drawVictims(random);
         for (let kill = 0; kill < KILLS; kill++) {
           const after = Math.floor((total * kill) / KILLS);
           await noted(place, job, after);
           await pause(random() * 60);
-          const what = await killSomething(place, job, random, 'merge');
-          killed[what] = (killed[what] ?? 0) + 1;
+          await killOne(place, job, { victim: victims.next().value, random, killed, spared: 'merge' });
         }
         await job.comesTo('succeeded', 'merge', PATIENCE);
         const account = place.lines('account');
         t.diagnostic(`killed ${JSON.stringify(killed)}; ${account.length} lines`);
         assert.deepEqual(violations(job, account), [], `SEED=${seed - round}`);
+        assert.ok(lostAttempts(job).length <= killed.runner, `SEED=${seed - round}: ${lostAttempts(job).join(' ')}`);
+        assert.ok(Object.values(killed).every((n) => n > 0));
         assert.equal(await place.end(), 0);
       } finally {
         await place.close();

@@ -5,8 +5,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { killSomething } from '../helpers/kill.ts';
-import { type JobHands, Place, readText } from '../helpers/place.ts';
+import { drawVictims } from '../../src/client/prove.ts';
+import { type Killed, killOne, lostAttempts } from '../helpers/kill.ts';
+import { type JobHands, Place } from '../helpers/place.ts';
 import { generator } from '../helpers/random.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
@@ -24,13 +25,13 @@ describe('kills at random moments', () => {
       await place.start();
       const job = place.job('chaos').make({ max_parallel: 'none' });
       const dependencies = dropTasks(place, job, random);
-      const killed: Record<string, number> = {};
+      const killed: Killed = { daemon: 0, launcher: 0, runner: 0 };
+      const victims = drawVictims(random);
       for (let kill = 0; kill < KILLS; kill++) {
         // Spread over the work, not over time: a busy machine does less in a second.
         await ended(place, job, (TASKS * kill) / (KILLS + 1));
         await pause(random() * 60);
-        const what = await killSomething(place, job, random);
-        killed[what] = (killed[what] ?? 0) + 1;
+        await killOne(place, job, { victim: victims.next().value, random, killed });
       }
       await ended(place, job, TASKS);
       await waitUntil(
@@ -41,6 +42,8 @@ describe('kills at random moments', () => {
       );
       t.diagnostic(`killed ${JSON.stringify(killed)}, lost ${lostAttempts(job).length} attempts`);
       assert.deepEqual(violations(place, job, dependencies), [], `SEED=${seed}`);
+      assert.ok(lostAttempts(job).length <= killed.runner, `SEED=${seed}: ${lostAttempts(job).join(' ')}`);
+      assert.ok(Object.values(killed).every((n) => n > 0));
       assert.equal(await place.end(), 0);
       await waitUntil(
         'nothing is left',
@@ -79,12 +82,6 @@ async function ended(place: Place, job: JobHands, count: number): Promise<void> 
     () => `${done()} have; running ${job.names('running').join(' ')}\n${place.log.slice(-3000)}`,
     PATIENCE,
   );
-}
-
-function lostAttempts(job: JobHands): string[] {
-  return job
-    .names('runs')
-    .filter((name) => readText(job.path('runs', name, 'result.json'))?.includes('"reason":"lost"'));
 }
 
 /** Everything that contradicts: each ran exactly once, but for attempts that are recorded as lost. */
