@@ -3,9 +3,9 @@
 import { createHash } from 'node:crypto';
 import { type Stats, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
-import { parseEnv } from 'node:util';
 import { errnoOf, unless } from '../errors.ts';
 import { readRegular } from '../host/atomic.ts';
+import { parseEnvFile } from '../protocol/env-file.ts';
 import type { Reason } from '../protocol/result.ts';
 import type { TaskSpec } from '../protocol/task.ts';
 import type { World } from './world.ts';
@@ -64,7 +64,7 @@ export function environmentOf(world: World, spec: TaskSpec, cwd: string): Enviro
     const changed = Object.entries(captured).filter(([name, value]) => world.inherited[name] !== value);
     return {
       set: { ...Object.fromEntries(changed), ...said },
-      unset: Object.keys(world.inherited).filter((name) => !(name in captured) && !KEPT.has(name)),
+      unset: Object.keys(world.inherited).filter((name) => !Object.hasOwn(captured, name) && !KEPT.has(name)),
     };
   }
   const inherit = spec.inheritEnv ?? world.config.inheritEnv;
@@ -74,11 +74,16 @@ export function environmentOf(world: World, spec: TaskSpec, cwd: string): Enviro
 }
 
 function readEnvFile(path: string): Record<string, string> {
+  let text: string;
   try {
-    return parseEnv(readRegular(path)) as Record<string, string>;
+    text = readRegular(path);
   } catch (error) {
     throw new Unstartable('env', `its env_file ${path} cannot be read: ${(error as Error).message}`);
   }
+  if (text.includes('\uFFFD')) throw new Unstartable('env', `its env_file ${path} is not valid UTF-8`);
+  const parsed = parseEnvFile(text);
+  if (parsed.ok) return parsed.env;
+  throw new Unstartable('env', `its env_file ${path}:${parsed.line}: ${parsed.message}`);
 }
 
 const captures = new Map<string, Record<string, string>>();

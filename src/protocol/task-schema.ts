@@ -5,7 +5,7 @@ import { nameProblem } from './names.ts';
 import type { Meanings } from './suggest.ts';
 import { more } from './task-words.ts';
 import { closedObject, duration, durationOrNone, resources } from './schema-parts.ts';
-import { expected, isText, quote, show } from './validation.ts';
+import { expected, isArgument, isText, quote, show } from './validation.ts';
 import { parseDuration } from './values.ts';
 
 const MAX_NUMBER = 1_000_000_000;
@@ -92,23 +92,31 @@ const retryObject = closedObject(retryShape, RETRY_WORDS, RETRY_MEANINGS);
 
 const RESOURCES_WORDS = 'an object as {"gpu": 1, "mem": "4GB"}';
 const STDIN_WORDS = 'text, or an object as {"file": "input.txt"}';
-const argument = text('text');
+const argument = () => z.string({ error: expected('text') }).check(isArgument);
 
 /** The schema of a task file. Unknown keys are looked for apart from it, to say what was meant. */
 export const taskSchema = z.object({
   $schema: z.string().optional().describe('The address of this schema, for editors.'),
   id: name('a task id').optional().describe('Must agree with the file name; needed only in a bundle.'),
   command: z
-    .union([nonEmpty('text'), z.array(argument).min(1, { error: 'is empty: it needs at least a program' })], {
-      error: expected('a program, or a list as ["echo", "hi"]'),
-    })
+    .union(
+      [
+        argument().min(1, { error: 'is empty' }),
+        z.array(argument()).min(1, { error: 'is empty: it needs at least a program' }),
+      ],
+      {
+        error: expected('a program, or a list as ["echo", "hi"]'),
+      },
+    )
     .optional()
     .describe('The program to run, without a shell; or the program and all its arguments, as a list.'),
   args: z
-    .array(argument, { error: expected('a list of arguments, as ["-n", "hi"]') })
+    .array(argument(), { error: expected('a list of arguments, as ["-n", "hi"]') })
     .optional()
     .describe('Arguments of `command`, where that is a single program.'),
-  shell: text('a shell script as text')
+  shell: z
+    .string({ error: expected('a shell script as text') })
+    .check(isArgument)
     .regex(/\S/, { error: 'is empty' })
     .optional()
     .describe('A script for `/bin/sh -e`, instead of `command`.'),
@@ -154,7 +162,9 @@ export const taskSchema = z.object({
     )
     .optional()
     .describe('Environment variables, above those inherited and those of the config and the job.'),
-  env_file: nonEmpty('the path of a file').optional().describe('A file of NAME=value lines, below `env`.'),
+  env_file: nonEmpty('the path of a file')
+    .optional()
+    .describe('A file of NAME=value lines, as .env files have them, below `env`.'),
   env_from: z
     .string({ error: expected('a SHA-256 in hexadecimal') })
     .regex(/^[0-9a-f]{64}$/, { error: expected('a SHA-256 in hexadecimal (64 digits, lower case)') })

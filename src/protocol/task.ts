@@ -16,7 +16,7 @@ import {
   quote,
   type Raw,
   show,
-  textProblem,
+  variableProblem,
   weigh,
 } from './validation.ts';
 import { parseDuration, PRIORITIES } from './values.ts';
@@ -253,22 +253,12 @@ export function envProblems(env: unknown): Problem[] {
   const problems: Problem[] = [];
   if (!isObject(env)) return problems;
   for (const key in env) {
-    const value = env[key];
     const message =
-      envNameProblem(key) ??
-      (typeof value === 'string' ? textProblem(value) : undefined) ??
+      variableProblem(key, env[key]) ??
       (RESERVED_ENV.includes(key) ? 'is set by spoold for every attempt and cannot be given' : undefined);
     if (message !== undefined) problems.push({ path: ['env', key], message });
   }
   return problems;
-}
-
-function envNameProblem(key: string): string | undefined {
-  if (key === '') return 'a variable needs a name';
-  if (key === '__proto__' || key.includes('=') || textProblem(key) !== undefined) {
-    return 'is no name that a variable can have';
-  }
-  return undefined;
 }
 
 const NO_RETRY: RetrySpec = {

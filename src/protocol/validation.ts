@@ -105,11 +105,40 @@ export function textProblem(text: string): string | undefined {
   return undefined;
 }
 
-/** A check for a zod string: see `textProblem`. */
-export function isText(payload: z.core.ParsePayload<string>): void {
-  const message = textProblem(payload.value);
-  if (message !== undefined) payload.issues.push({ code: 'custom', message, input: payload.value });
+/** The most bytes that Linux hands to a program as one argument or one `NAME=value`. */
+const MAX_ARGUMENT_BYTES = 131_071;
+
+function lengthProblem(bytes: number, what: string): string | undefined {
+  if (bytes <= MAX_ARGUMENT_BYTES) return undefined;
+  return `is longer than ${what} can be (${MAX_ARGUMENT_BYTES} bytes): put it into a file`;
 }
+
+/** Says why `text` cannot be an argument, or undefined if it can. */
+function argumentProblem(text: string): string | undefined {
+  return textProblem(text) ?? lengthProblem(Buffer.byteLength(text), 'one argument');
+}
+
+/** Says why a process cannot be given this variable, or undefined if it can. */
+export function variableProblem(name: string, value: unknown): string | undefined {
+  if (name === '') return 'a variable needs a name';
+  if (name === '__proto__' || name.includes('=') || textProblem(name) !== undefined)
+    return 'is no name that a variable can have';
+  if (typeof value !== 'string') return undefined;
+  return textProblem(value) ?? lengthProblem(Buffer.byteLength(`${name}=${value}`), 'one variable with its name');
+}
+
+type Check = (payload: z.core.ParsePayload<string>) => void;
+
+/** A check for a zod string. */
+function checkOf(problem: (text: string) => string | undefined): Check {
+  return (payload) => {
+    const message = problem(payload.value);
+    if (message !== undefined) payload.issues.push({ code: 'custom', message, input: payload.value });
+  };
+}
+
+export const isText = checkOf(textProblem);
+export const isArgument = checkOf(argumentProblem);
 
 export const MAX_DEPTH = 100;
 

@@ -46,8 +46,8 @@ export function renderScript(spec: ScriptSpec): string {
     SPOOLD_PENDING: `${spec.runDir}/pending`,
     ...(isHolding(spec) ? holdingVariables(spec.holdings) : {}),
   };
-  const set = Object.entries(spec.setEnv).filter(([name]) => !(name in own));
-  const unset = spec.unsetEnv.filter((name) => !(name in own) && !(name in spec.setEnv));
+  const set = Object.entries(spec.setEnv).filter(([name]) => !Object.hasOwn(own, name));
+  const unset = spec.unsetEnv.filter((name) => !Object.hasOwn(own, name) && !Object.hasOwn(spec.setEnv, name));
   return [
     '#!/bin/sh',
     `# Attempt ${spec.attempt} of task ${spec.task} of job ${spec.job}. \`sh run\` repeats it by hand.`,
@@ -62,7 +62,7 @@ export function renderScript(spec: ScriptSpec): string {
       ? []
       : [orFail(`[ -r ${quote(spec.stdin)} ]`, `cannot read standard input from ${spec.stdin}`)]),
     orFail(`cd ${quote(spec.cwd)} 2>/dev/null`, `cannot enter the working directory ${spec.cwd}`),
-    ...('OLDPWD' in spec.setEnv ? [] : ['unset -v OLDPWD']),
+    ...(Object.hasOwn(spec.setEnv, 'OLDPWD') ? [] : ['unset -v OLDPWD']),
     ...(spec.umask === undefined ? [] : [`umask ${spec.umask.toString(8).padStart(3, '0')}`]),
     `exec ${commandLine(spec, set, unset)} <${quote(spec.stdin ?? '/dev/null')}`,
     '',

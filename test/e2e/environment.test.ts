@@ -74,6 +74,8 @@ describe('the environment of a command', { concurrency: true }, () => {
   const missing: [string, Record<string, unknown>, string, RegExp][] = [
     ['a captured environment that is not there', { env_from: '0'.repeat(64) }, 'env', /0{64}.*is not there/],
     ['a captured environment that is damaged', { env_from: '1'.repeat(64) }, 'env', /1{64}.*damaged/],
+    ['an env_file with a line that is none', { env_file: 'bad.env' }, 'env', /bad\.env:2: expected NAME=value/],
+    ['an env_file that is not UTF-8', { env_file: 'latin1.env' }, 'env', /latin1\.env is not valid UTF-8/],
     ['an env_file that is not there', { env_file: '/no/such/file' }, 'env', /\/no\/such\/file/],
     ['a working directory that does not exist', { cwd: '/no/such/folder' }, 'cwd', /\/no\/such\/folder does not exist/],
     ['a working directory that is a file', { cwd: '/etc/passwd' }, 'cwd', /\/etc\/passwd is no folder/],
@@ -88,7 +90,9 @@ describe('the environment of a command', { concurrency: true }, () => {
     it(`fails the attempt with a sentence: ${what}`, async () => {
       mkdirSync(place.at('env'), { recursive: true });
       writeFileSync(place.at('env', '1'.repeat(64)), '{}');
-      const job = place.job(`missing-${index}`).drop('x', { shell: 'echo ran', ...keys });
+      writeFileSync(place.aside('bad.env'), 'A=1\nexport B\n');
+      writeFileSync(place.aside('latin1.env'), 'A=\xe9\n', 'latin1');
+      const job = place.job(`missing-${index}`).drop('x', { shell: 'echo ran', cwd: place.root, ...keys });
       await job.comesTo('failed', 'x');
       assert.equal(job.result('x').reason, reason);
       assert.match(job.result('x').message, words);

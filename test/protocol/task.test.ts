@@ -197,6 +197,18 @@ test('a task agrees with its file name and does not depend on itself', () => {
   refuses({ shell: 'x', parent: 'x' }, 'parent: "x" is its own parent');
 });
 
+test('an argument, a script or a variable that Linux hands to no program is refused', () => {
+  const most = 'é'.repeat(65_535);
+  for (const task of [{ command: ['a', `${most}x`] }, { shell: `${most}x` }, { shell: 'x', env: { V: most.slice(1) } }])
+    assert.ok(parseTask(task, 'x').ok);
+  const argument = 'is longer than one argument can be (131071 bytes): put it into a file';
+  refuses({ command: ['a', `${most}xy`] }, `command[1]: ${argument}`);
+  refuses({ command: 'a', args: [`${most}xy`] }, `args[0]: ${argument}`);
+  refuses({ shell: `${most}xy` }, `shell: ${argument}`);
+  const variable = 'is longer than one variable with its name can be (131071 bytes): put it into a file';
+  refuses({ shell: 'x', env: { V: most } }, `env.V: ${variable}`);
+});
+
 test('what no process can be given is refused: NUL, half characters, impossible variables', () => {
   refuses(
     { command: ['a', 'b\0'] },

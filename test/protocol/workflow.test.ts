@@ -110,9 +110,10 @@ test('an alias bomb, a deep file and a broken one end quickly, with one message'
   assert.deepEqual(problems(bomb), ['flow.yaml: has too many anchors (&name) and aliases (*name): at most 10000']);
   assert.deepEqual(problems('tasks: '.concat('[', '['.repeat(20_000))), ['flow.yaml: is nested too deeply']);
   assert.deepEqual(problems('{"tasks": {', 'f.json'), ['f.json:1:12: it ends in the middle of an object']);
-  assert.equal(workflow(`tasks: {a: {shell: ": ${'x'.repeat(400_000)}"}}\n`).tasks.size, 1);
+  assert.equal(workflow(`tasks: {a: {command: cat, stdin: ": ${'x'.repeat(400_000)}"}}\n`).tasks.size, 1);
   assert.equal(
-    workflow(`tasks: {a: {shell: ": ${'-'.repeat(400_000)}x", for_each: ["${'-'.repeat(400_000)}x"]}}\n`).tasks.size,
+    workflow(`tasks: {a: {command: cat, stdin: ": ${'-'.repeat(400_000)}x", for_each: ["${'-'.repeat(400_000)}x"]}}\n`)
+      .tasks.size,
     1,
   );
 });

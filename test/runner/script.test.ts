@@ -78,7 +78,7 @@ test('variables that a shell keeps for itself, or has no name for, reach the com
   await assertReaches({
     ...{ UID: '12', EUID: '13', PPID: '14', SHELLOPTS: 'x', BASHOPTS: 'y', RANDOM: 'r', SECONDS: 's', LINENO: 'l' },
     ...{ OPTIND: 'none', POSIXLY_CORRECT: '1', PWD: '/elsewhere', OLDPWD: '/before', SHLVL: '41', BASH_VERSION: 'b' },
-    ...{ IFS: ':', 'BASH_FUNC_x%%': '() { :; }', 'with.dot': '1', 'with space': '2', '1st': '3' },
+    ...{ IFS: ':', 'BASH_FUNC_x%%': '() { :; }', 'with.dot': '1', 'with space': '2', '1st': '3', toString: '4' },
   });
 });
 
