@@ -21,7 +21,7 @@ import { parseJob } from '../../src/protocol/job.ts';
 import { parseTask } from '../../src/protocol/task.ts';
 import { Place, readText } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
-import { configText, fileName, jobText, pick, pidText, taskText, workflowText } from './mutate.ts';
+import { configText, fileName, jobText, MEMBER, pick, pidText, taskText, workflowText } from './mutate.ts';
 
 export interface Outcome {
   cases: number;
@@ -36,6 +36,8 @@ export interface Outcome {
 const BATCH = 1000;
 /** Of a whole file read by a command line, which blocks nobody. */
 const MOST_READ_MS = 5_000;
+/** Of wall time, on a machine that does much else; whatever takes longer hangs. */
+const HANGS_AFTER_MS = 120_000;
 const CONFIG = 'poll_interval: 500ms\nmax_parallel: 6\nmin_free: {bytes: 0, inodes: 0}\n';
 const UNSEEN_IS_DEAD_MS = 35_000;
 
@@ -113,7 +115,9 @@ class Fuzz {
     this.judge(name);
     await this.reload();
     this.outcome.cases += count;
-    this.outcome.longestTurn = Number(readText(this.turns) ?? 0);
+    const turns = readText(this.turns);
+    if (turns === undefined) this.fail('the turns of the loop are not measured');
+    this.outcome.longestTurn = Number(turns ?? 0);
     if (this.outcome.longestTurn > this.mostTurn)
       this.fail(`a turn computed for ${this.outcome.longestTurn.toFixed(0)} ms`);
     if (!this.lives()) this.fail(`the daemon has ended: ${place.log.slice(-2000)}`);
@@ -185,11 +189,14 @@ class Fuzz {
     writeFileSync(path, bytes);
     this.validator ??= fork(fileURLToPath(new URL('./validator.js', import.meta.url)));
     const { validator } = this;
+    let patience: NodeJS.Timeout | undefined;
     const answer = await new Promise<{ problems?: string[]; failure?: string; cpu: number } | string>((resolve) => {
       validator.once('message', (message) => resolve(message as { cpu: number }));
       validator.once('exit', (code, signal) => resolve(`${code ?? signal}`));
       validator.send({ path, kind });
+      patience = setTimeout(() => validator.kill('SIGKILL'), HANGS_AFTER_MS);
     });
+    clearTimeout(patience);
     validator.removeAllListeners('exit').removeAllListeners('message');
     if (typeof answer === 'string' || answer.failure !== undefined) {
       this.validator = undefined;
@@ -240,19 +247,29 @@ class Fuzz {
     );
   }
 
+  /** One that reads has its task run, or rejected; of one that does not, nothing is run, and that is said. */
   private async judgedJob(name: string): Promise<void> {
     const job = this.place.job(name);
     const text = readText(job.path('job.json')) ?? '';
-    const damaged = (): boolean =>
-      this.place.log.includes(`"job":"${name}","reason":"`) ||
-      (this.place.log.includes(`job.json does not read`) && !readsAsJob(text));
+    const reads = readsAsJob(text);
+    const isDamaged = (): boolean =>
+      ['events.ndjson', 'events.ndjson.1'].some((file) =>
+        readText(this.place.at(file))?.includes(`"job":"${name}","event":"job_damaged"`),
+      );
     await waitUntil(
-      `${name} is judged`,
-      () => !this.lives() || job.ids('pending').length === 0 || damaged(),
+      `${name} is judged, ${reads ? 'and its task run' : 'and called damaged'}`,
+      () => !this.lives() || (reads && job.ids('pending').length === 0) || isDamaged() || this.hasRun(name),
       () => text.slice(0, 300),
+      HANGS_AFTER_MS,
     );
-    if (job.ids('pending').length > 0 && readsAsJob(text))
+    if (!this.lives()) return;
+    if (reads && job.ids('pending').length > 0 && !this.hasRun(name))
       this.fail(`${name} reads, and its task has not been run: ${text.slice(0, 300)}`);
+    if (!reads && this.hasRun(name)) this.fail(`${name} does not read, and its task was run: ${text.slice(0, 300)}`);
+  }
+
+  private hasRun(job: string): boolean {
+    return this.place.job(job).names('runs').length > 0;
   }
 
   private judge(name: string): void {
@@ -263,7 +280,9 @@ class Fuzz {
       const id = file.slice(0, -5);
       this.outcome.rejected += 1;
       if ((job.rejection(id) ?? '').trim() === '') this.fail(`${name}/${id} was rejected without a word`);
-      if (runs.has(`${id}.1`) && !id.startsWith('p')) this.fail(`${name}/${id} was rejected, and run`);
+      const members = membersOf(readText(job.file('rejected', id)) ?? '');
+      for (const one of [id, ...members])
+        if (runs.has(`${one}.1`) && !one.startsWith('p')) this.fail(`${name}/${id} was rejected, and ${one} run`);
     }
     this.outcome.ran += runs.size;
   }
@@ -277,6 +296,12 @@ class Fuzz {
     if (others.length > 0) this.fail(`something was written outside of the directory: ${others.join()}`);
     await this.place.close().catch((error: unknown) => this.fail((error as Error).message));
   }
+}
+
+/** The ids of an array that only this one array has. */
+function membersOf(text: string): string[] {
+  if (!text.startsWith('[') || text.length > 1_000_000) return [];
+  return [...text.matchAll(new RegExp(`"id":"(${MEMBER.source})"`, 'g'))].map(([, id]) => id as string);
 }
 
 /** A valid task that waits for another, or for its time. */

@@ -172,13 +172,22 @@ function raw(text: string, random: Random): Buffer {
   return bytes;
 }
 
+/** What ids of an array's tasks are like: no other file has the same. */
+export const MEMBER = /m\d+/;
+
+/** A task in an array, with its id; most are left as they are, or hardly any array would be spread. */
+function member(random: Random): string {
+  const task = { id: `m${Math.floor(random() * 2 ** 32)}`, ...pick(random, TASKS) };
+  return random() < 0.3 ? structured(task, random, false) : JSON.stringify(task);
+}
+
 export function taskText(random: Random, heavy: boolean): Buffer {
   const base = pick(random, TASKS);
   const chance = random();
   if (heavy || chance < 0.55) return Buffer.from(structured(base, random, heavy));
   if (chance < 0.9) return raw(JSON.stringify(base), random);
   if (chance < 0.97)
-    return Buffer.from(`[${[structured(base, random, false), structured(base, random, false)].join()}]`);
+    return Buffer.from(`[${Array.from({ length: 1 + Math.floor(random() * 3) }, () => member(random)).join()}]`);
   return Buffer.from(pick(random, ['', ' ', 'null', '[]', '7', '"x"', '{', '[[[', 'tru', '\ufeff{}']));
 }
 
