@@ -31,7 +31,7 @@ export function shell(script: string, env: NodeJS.ProcessEnv = process.env, cwd 
 }
 
 const repeat = (times: number, command: string): string =>
-  `i=0; while [ $i -lt ${times} ]; do ${command}; i=$((i+1)); done`;
+  `i=0; while [ $i -lt ${times} ]; do ${command} || exit; i=$((i+1)); done`;
 
 type Known = Omit<Peer, 'version'> & { ask: string[] };
 
@@ -74,7 +74,7 @@ const nq: Known = {
   ready: async (scratch) => {
     const half = (tasks: number): string =>
       `(export NQDIR=${scratch.folder('nq')}; ${repeat(tasks, 'nq true >/dev/null')}; nq -w)`;
-    return { run: (tasks) => shell(`${half(Math.floor(tasks / 2))} & ${half(Math.ceil(tasks / 2))}; wait`) };
+    return { run: (tasks) => shell(`${half(Math.floor(tasks / 2))} & ${half(Math.ceil(tasks / 2))} && wait $!`) };
   },
 };
 

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pause, until } from './clock.ts';
-import { cpuMs, isAlive } from './processes.ts';
+import { isAlive, liveCpuMs } from './processes.ts';
 import type { Scratch } from './scratch.ts';
 
 export const SPOOLD = resolve(import.meta.dirname, '..', '..', 'bin', 'spoold');
@@ -150,10 +150,10 @@ export class Place {
   async settled(): Promise<number> {
     const { pid } = this;
     let busyAt = performance.now();
-    let [time, cpu] = [busyAt, cpuMs(pid)];
+    let [time, cpu] = [busyAt, liveCpuMs(pid)];
     while (performance.now() - busyAt < 500) {
       await pause(10);
-      const [nowTime, nowCpu] = [performance.now(), cpuMs(pid)];
+      const [nowTime, nowCpu] = [performance.now(), liveCpuMs(pid)];
       if (nowCpu - cpu > (nowTime - time) / 10) busyAt = nowTime;
       [time, cpu] = [nowTime, nowCpu];
     }

@@ -15,8 +15,21 @@ export function isAlive(pid: number): boolean {
   return stat !== '' && !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
 }
 
-/** CPU time of all threads of a process so far, in ms, to the nanosecond where the kernel counts it. */
+const MS_PER_TICK = 10; // USER_HZ is 100 on every architecture that Node runs on
+
+/** CPU time of a process so far, in ms, of threads that have ended too; to 10 ms. */
 export function cpuMs(pid: number): number {
+  const stat = read(`/proc/${pid}/stat`);
+  const [user = Number.NaN, system = Number.NaN] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 13)
+    .map(Number);
+  return (user + system) * MS_PER_TICK;
+}
+
+/** The same of those threads that live, to the nanosecond where the kernel counts it: for moments, not for sums. */
+export function liveCpuMs(pid: number): number {
   let threads: string[];
   try {
     threads = readdirSync(`/proc/${pid}/task`);
@@ -32,8 +45,6 @@ export function cpuMs(pid: number): number {
 export function childrenOf(pid: number): number[] {
   return read(`/proc/${pid}/task/${pid}/children`).trim().split(' ').filter(Boolean).map(Number);
 }
-
-const MS_PER_TICK = 10; // USER_HZ is 100 on every architecture that Node runs on
 
 /** CPU time of all processes of this machine so far, in ms; to 10 ms. */
 export function machineCpuMs(): number {
