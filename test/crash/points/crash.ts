@@ -78,6 +78,12 @@ async function main(): Promise<number> {
     process.stderr.write(`there is no ${strange.join(', ')}\n${USAGE}\n`);
     return 2;
   }
+  const numbers = { jobs: given.jobs, states: given.states, seed: given.seed, images: given.images ?? '0' };
+  const noNumbers = Object.entries(numbers).filter(([, text]) => !/^\d+$/.test(text));
+  if (noNumbers.length > 0) {
+    process.stderr.write(`${noNumbers.map(([key, text]) => `--${key} ${text}: expected a number`).join('\n')}\n`);
+    return 2;
+  }
   if (given.cut !== undefined) return await repeatCut(given.cut);
   const noStrace = await whyNoStrace();
   const total = none();
@@ -93,7 +99,10 @@ async function main(): Promise<number> {
   if (images > 0) await realPowerCuts(images, total);
   if (noStrace !== undefined && modes.some(byRunner)) say(`launcher and runners were left out: ${noStrace}`);
   say(`in all: ${scenarios.length} scenarios, ${inWords(total, since)}`);
-  return total.violations === 0 ? 0 : 1;
+  const { crashes, distinct, states, images: cut, violations } = total;
+  if (crashes + distinct + states + cut > 0) return violations === 0 ? 0 : 1;
+  process.stderr.write('nothing was made to crash: no such scenario has such a mode\n');
+  return 2;
 }
 
 /** Those of its counts that are not 0, and how long it took. */
@@ -140,6 +149,10 @@ async function every(scenario: Scenario, mode: Mode, launcher: LauncherKind | un
   if (given.point !== undefined || given.call !== undefined) await attempt(asked());
   else if (byRunner(mode)) await everyCall(await attempt({}), attempt);
   else count.pairs = await everyPoint(scenario, mode, attempt);
+  if (count.crashes + count.distinct === 0) {
+    count.violations += 1;
+    say(`VIOLATION in ${scenario.name}, ${mode}: it came to no crash, and nothing was tested`);
+  }
   const name = launcher === undefined ? mode : `${mode} (${launcher})`;
   say(`${scenario.name}, ${name}: ${inWords(count, since)}`);
   for (const key of Object.keys(total) as (keyof Count)[]) total[key] += count[key];

@@ -118,6 +118,7 @@ export class Recording {
         return;
       }
       case 'chmod':
+      case 'touch':
       case 'failed':
         return;
       default:

@@ -53,8 +53,16 @@ interface Result {
   reason: string;
 }
 
-/** Everything that contradicts. `exact`: only daemons and command lines have died, so that nothing was lost. */
-export function judge(place: Place, scenario: Scenario, account: string, exact: boolean): string[] {
+/** What has died. */
+export interface Died {
+  /** Only daemons and command lines, so that nothing was lost. */
+  exact: boolean;
+  /** A launcher, a runner or a command at a call of its own: a command that was struck has failed. */
+  struck: boolean;
+}
+
+/** Everything that contradicts. */
+export function judge(place: Place, scenario: Scenario, account: string, { exact, struck }: Died): string[] {
   const wrong: string[] = [];
   const tasks = tasksIn(place.dir);
   const lines = accountOf(account);
@@ -66,9 +74,10 @@ export function judge(place: Place, scenario: Scenario, account: string, exact: 
   for (const [address, [folder, times]] of Object.entries(scenario.ends)) {
     const [job = '', id = ''] = address.split('/');
     const folders = tasks.get(address) ?? [];
-    if (!exact && isNeverDropped(scenario, folders, id, lines)) continue;
+    if (struck && isNeverDropped(scenario, folders, id, lines)) continue;
     if (folders.length !== 1) wrong.push(`${address} is in ${folders.join(' and ') || 'no folder'}`);
-    if (scenario.runner !== true || exact ? folders[0] !== folder : folders[0] === 'rejected')
+    const mayFail = struck || (!exact && scenario.name === 'on_lost: fail');
+    if (mayFail ? folders[0] === 'rejected' : folders[0] !== folder)
       wrong.push(`${address} is in ${folders[0]}, and ought to be in ${folder}`);
     if (homeOf(place, job, id).isClaimed(id)) wrong.push(`${address} is still claimed`);
     wrong.push(...judgeAttempts(place, job, id, lines, { times, exact, folder: folders[0] }));

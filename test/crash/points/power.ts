@@ -246,7 +246,8 @@ function layOut(place: Place, recorded: Recorded, cut: Cut, name: string): Laid 
     else if (byNode.has(entry.node)) linkSync(byNode.get(entry.node) as string, target);
     else {
       byNode.set(entry.node, target);
-      const text = fit(entry.data);
+      // An environment is named by its content.
+      const text = top === 'env' ? entry.data.toString('latin1') : fit(entry.data);
       const inode = rest[0] === 'runs' && rest[2] === 'pid' ? statSync(dirname(target)).ino : undefined;
       const fitted = inode === undefined ? text : text.replace(/^((?:\S+ ){5})\d+\n/, `$1${inode}\n`);
       writeFileSync(target, fitted, { encoding: 'latin1', mode: 0o600 });
@@ -277,6 +278,11 @@ const mayComeBackFrom = ({ name }: Scenario): string[] => [
   ...(name === 'on_failure: stop' ? ['cancelled'] : []),
 ];
 
+/** A move that was not synced may be undone: then what it led to does not come about. */
+function isMovedByHand(scenario: Scenario): boolean {
+  return ('act' in scenario && scenario.client !== true) || scenario.name === 'moves by hand';
+}
+
 function judge(
   scenario: Scenario,
   place: Place,
@@ -292,7 +298,7 @@ function judge(
     scenario.client !== true ||
     acknowledged.some((line) => /^(add|submit) /.test(line)) ||
     scenario.before !== undefined;
-  for (const [address, [folder]] of Object.entries(scenario.ends)) {
+  for (const [address, [folder, times]] of Object.entries(scenario.ends)) {
     const id = address.slice('j/'.length);
     const folders = tasks.get(`${name}/${id}`) ?? [];
     const begun = lines.filter((line) => line.startsWith(`begin ${id} `));
@@ -303,6 +309,11 @@ function judge(
     if (folders.length === 0 && isSubmitted && !isChild && wasDropped) wrong.push(`${id} is in no folder`);
     if (folders[0] === 'rejected' && isSubmitted && !isChild && wasDropped)
       wrong.push(`${id} is rejected: ${job.rejection(id)}`);
+    const mustEnd = isSubmitted && wasDropped && !isMovedByHand(scenario) && scenario.name !== 'on_lost: fail';
+    if (mustEnd && (!isChild || folders.length > 0) && folders[0] !== folder)
+      wrong.push(`${id} is in ${folders[0] ?? 'no folder'}, and ought to be in ${folder}`);
+    if (folders[0] === 'succeeded' && times !== 0 && begun.length === 0)
+      wrong.push(`${id} succeeded and was never run`);
     if (folders[0] === 'succeeded' && begun.length > 0 && !lines.some((line) => line.startsWith(`end ${id} `)))
       wrong.push(`${id} succeeded and never came to its end`);
     if (

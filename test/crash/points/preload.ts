@@ -1,7 +1,7 @@
 // Loaded into the real daemon and command line (`node --import`), never shipped: numbers every change that they make to
 // the state directory, writes each to a trace before it is made, and at a given number ends the process by SIGKILL in
 // its place, or first everything else that runs there. Calls that do several things at once are done one by one.
-import childProcess from 'node:child_process';
+import childProcess, { type SpawnSyncOptionsWithStringEncoding } from 'node:child_process';
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -195,6 +195,10 @@ function patch(options: PreloadOptions, counter: Int32Array): void {
     if (!isOurs(name)) return real.chmodSync(name, mode);
     change({ op: 'chmod', path: path(name) }, () => real.chmodSync(name, mode));
   };
+  patched['lutimesSync'] = (name: fs.PathLike, read: fs.TimeLike, changed: fs.TimeLike): void => {
+    if (!isOurs(name)) return real.lutimesSync(name, read, changed);
+    change({ op: 'touch', path: path(name) }, () => real.lutimesSync(name, read, changed));
+  };
   // Launchers are tried from the best to the plainest: what is not to be used is not to be found.
   const hidden = { native: /^$/, bash: /\/spoold-launcher$/, posix: /\/(spoold-launcher|bash)$/ }[
     options.launcher ?? 'native'
@@ -226,37 +230,42 @@ interface Tools {
 
 function patchProcesses({ note, change, isOurs, withContent, root }: Tools, real: typeof fs): void {
   const patched = childProcess as unknown as Record<string, unknown>;
-  const { execFileSync, spawn } = childProcess;
+  const { execFileSync, spawn, spawnSync } = childProcess;
   let syncs = 0;
   patched['execFileSync'] = (file: string, args: string[], options: object): unknown => {
-    const run = () => execFileSync(file, args, options);
-    if (file === 'sync') {
-      const token = `${process.pid}-${++syncs}`;
-      note({ op: 'sync-begin', token });
-      const said = run();
-      note({ op: 'sync-end', token });
-      return said;
-    }
+    if (file !== 'sync') return execFileSync(file, args, options);
+    const token = `${process.pid}-${++syncs}`;
+    note({ op: 'sync-begin', token });
+    const said = execFileSync(file, args, options);
+    note({ op: 'sync-end', token });
+    return said;
+  };
+  patched['spawnSync'] = (file: string, args: string[], options: SpawnSyncOptionsWithStringEncoding): unknown => {
+    const run = (...these: string[]) => spawnSync(file, these, options);
+    const [flags = '', target = ''] = args;
     const names = args.slice(args.indexOf('--') + 1);
-    if (file !== 'mv' || !names.some(isOurs)) return run();
-    const target = args[0] === '-nt' ? (args[1] as string) : undefined;
-    if (target === undefined) {
+    if (file !== 'mv' || !names.some(isOurs)) return run(...args);
+    if (flags === '-nvT') {
       const [from = '', to = ''] = names;
       return change(withContent({ op: 'rename', path: from, to }), () => {
-        const said = run();
-        if (said.length === 0) note({ op: 'failed', code: 'EEXIST' });
-        return said;
+        const ended = run(...args);
+        if (ended.stdout.length === 0) note({ op: 'failed', code: 'EEXIST' });
+        return ended;
       });
     }
+    if (flags !== '-nvt') throw new Error(`a mv that is not known here: ${args.join(' ')}`);
     // One process moves many: here one each, so that a crash may come between any two.
-    for (const from of names) {
+    const all = names.map((from) => {
       const to = join(target, basename(from));
-      if (real.existsSync(to)) continue;
-      change(withContent({ op: 'rename', path: from, to }), () =>
-        execFileSync('mv', ['-nt', target, '--', from], options),
-      );
-    }
-    return Buffer.alloc(0);
+      const move = () => run('-nvt', target, '--', from);
+      return real.existsSync(to) ? move() : change(withContent({ op: 'rename', path: from, to }), move);
+    });
+    return {
+      status: Math.max(0, ...all.map(({ status }) => status ?? 1)),
+      error: all.find(({ error }) => error !== undefined)?.error,
+      stdout: all.map(({ stdout }) => stdout).join(''),
+      stderr: all.map(({ stderr }) => stderr).join(''),
+    };
   };
   patched['spawn'] = (...args: Parameters<typeof spawn>): ReturnType<typeof spawn> => {
     const child = spawn(...args);

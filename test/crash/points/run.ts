@@ -103,7 +103,7 @@ export async function crash(plan: CrashPlan): Promise<Outcome> {
     await run.toTheEnd();
   } catch (error) {
     run.violations.push(`it came to no end: ${(error as Error).message}`);
-    run.violations.push(...judge(run.place, plan.scenario, run.account, false));
+    run.violations.push(...judge(run.place, plan.scenario, run.account, { exact: false, struck: run.byRunner }));
     run.story.push(...treeOf(run.place.dir).lines());
   }
   await run.close();
@@ -165,7 +165,9 @@ export class CrashRun {
       await this.until('every task has come to its end', () => this.isDone());
       await this.stop();
     }
-    this.violations.push(...judge(this.place, scenario, this.account, !byRunner && mode !== 'all'));
+    this.violations.push(
+      ...judge(this.place, scenario, this.account, { exact: !byRunner && mode !== 'all', struck: byRunner }),
+    );
     const { launcher } = this.plan;
     if (launcher !== undefined && !this.place.log.includes(`"launcher":"${launcher}"`))
       this.violations.push(`it was not run by the launcher ${launcher}`);
@@ -188,7 +190,7 @@ export class CrashRun {
     return droppers.every(hasEnded) && all.every(hasEnded); // by then nothing more is dropped
   }
 
-  private get byRunner(): boolean {
+  get byRunner(): boolean {
     return this.plan.mode === 'runner' || this.plan.mode === 'all at runner';
   }
 
@@ -412,7 +414,7 @@ export class CrashRun {
     const crashed = this.lastCrash('daemon');
     if (crashed !== undefined) this.noteCrash(crashed);
     else if (this.wasEnded) this.wasEnded = false;
-    else if (daemon.signalCode !== null || daemon.exitCode !== 0)
+    else if (daemon.signalCode !== null || daemon.exitCode !== 0 || !this.isStopping)
       this.violations.push(
         `a daemon ended by itself: ${daemon.signalCode ?? daemon.exitCode}: ${this.place.log.slice(-1500)}`,
       );

@@ -32,7 +32,8 @@ export type Sabotage = 'unlink before link' | 'no claim';
 
 export interface Op {
   op:
-    | ('create' | 'truncate' | 'write' | 'rename' | 'link' | 'symlink' | 'unlink' | 'mkdir' | 'rmdir' | 'chmod')
+    | ('create' | 'truncate' | 'write' | 'rename' | 'link' | 'symlink' | 'unlink' | 'mkdir' | 'rmdir')
+    | ('chmod' | 'touch')
     | ('fsync' | 'sync-begin' | 'sync-end' | 'failed')
     /** A run directory given to the launcher; its command; its runner heard of. A command line that ended with 0; a drop that was synced. */
     | ('hand-over' | 'began' | 'ended' | 'done' | 'acknowledged' | 'dropped');
