@@ -271,7 +271,7 @@ function jobTaskWords({ attempt, since, remark }: JobTask, state: Folder, show: 
 function remarkWords(remark: Remark, now: number): string {
   switch (remark.kind) {
     case 'waits for':
-      return `waits for ${list(remark.tasks.map(({ task, state }) => `${task} (${state === 'unknown' ? 'not queued yet' : wordOf(state)})`))}`;
+      return `waits for ${remark.tasks.map(({ task, state }) => `${task} (${state === 'unknown' ? 'not queued yet' : wordOf(state)})`).join(', ')}${remark.more > 0 ? ` and ${remark.more} more` : ''}`;
     case 'retry':
       return `is tried again in ${span((remark.at - now) / 1000)}`;
     case 'not before':

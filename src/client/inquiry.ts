@@ -15,6 +15,9 @@ import type { Live } from './shares.ts';
 
 /** Tasks told about in one answer; the rest is named. */
 const MOST_TOLD = 1_000;
+/** To find what a wrong id is a slip of takes a comparison with each id there is: for so many wrong ones, among so many. */
+const MOST_GUESSES = 10;
+const MOST_COMPARED = 10_000;
 
 export class Inquiry {
   readonly layout: Layout;
@@ -33,6 +36,7 @@ export class Inquiry {
   private taken = 0;
   private heldNames: Map<string, string> | undefined;
   private ids: string[] | undefined;
+  private guesses = 0;
 
   constructor(layout: Layout, name: string) {
     this.layout = layout;
@@ -87,11 +91,12 @@ export class Inquiry {
     return state === 'held' ? `${this.job.folder('pending')}/${this.heldAs(id)}` : this.job.task(state, id);
   }
 
-  /** The id that a wrong one is most likely a slip of, not the one that names it; what has succeeded is not looked through. */
+  /** The id that a wrong one is most likely a slip of, not the one that names it; what has succeeded is not looked through. For the first few. */
   similarTo(id: string): string | null {
-    this.ids ??= (['running', 'pending', 'failed', 'cancelled', 'skipped', 'rejected'] as const).flatMap((state) =>
-      idsIn(this.job.folder(state)),
-    );
+    if (++this.guesses > MOST_GUESSES) return null;
+    this.ids ??= (['running', 'pending', 'failed', 'cancelled', 'skipped', 'rejected'] as const)
+      .flatMap((state) => idsIn(this.job.folder(state)))
+      .slice(0, MOST_COMPARED);
     const asker = this.askers.get(id);
     const others = this.ids.filter((other) => other !== asker);
     return closest(id, others) ?? null;

@@ -23,7 +23,7 @@ import { findJob } from './find.ts';
 import { lastLinesOf } from './logs.ts';
 import { type Pause, readPause } from './pause.ts';
 import { daemonJson, type JobTrouble, jobTrouble, type Place, placeOf } from './place.ts';
-import { type Remark, remarkOn } from './remark.ts';
+import { heldIdsIn, type Remark, remarkOn } from './remark.ts';
 
 export interface JobLine {
   name: string;
@@ -223,9 +223,10 @@ export function jobReport(layout: Layout, name: string, limit: number): JobRepor
 function shownIn(name: string, job: JobLayout, state: State, limit: number): JobTask[] {
   const isQueue = state === 'running' || state === 'pending';
   const ids = isQueue ? idsIn(job.folder(state)).sort(compareNatural).slice(0, limit) : latestIn(job, state, limit);
+  const held = heldIdsIn(job);
   return ids.flatMap((id) => {
     const shown = shownTask(name, job, state, id);
-    return shown === undefined ? [] : [{ ...shown, remark: remarkOn(job, id, state) }];
+    return shown === undefined ? [] : [{ ...shown, remark: remarkOn(job, id, state, held) }];
   });
 }
 

@@ -4,9 +4,11 @@ import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { jobText } from '../../src/cli/status-text.ts';
 import { jobWhyText } from '../../src/cli/why-job-text.ts';
 import { taskWhyText } from '../../src/cli/why-text.ts';
 import { rootOf } from '../../src/client/chain.ts';
+import { jobReport } from '../../src/client/status.ts';
 import { whyJob } from '../../src/client/why-job.ts';
 import { whyTask } from '../../src/client/why.ts';
 import { Layout } from '../../src/protocol/layout.ts';
@@ -73,6 +75,54 @@ describe('what why reads', () => {
       assert.equal(rootOf(result.why).task, 'find.1');
       assert.ok(opened < 2_100, `${opened} files opened`);
       assert.ok(listed > 0 && listed < 12, `${listed} folders listed`);
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('is no more where families of many tasks have to be looked for, each with likely names', async () => {
+    const place = quietPlace();
+    try {
+      const job = place.job('j');
+      fs.mkdirSync(job.path('succeeded'), { recursive: true });
+      const parents = Array.from({ length: 100 }, (_, i) => `p${i}`);
+      job.drop('merge', { command: ['true'], dependencies: parents });
+      for (const parent of parents) {
+        fs.writeFileSync(job.file('succeeded', parent), '{"command":["true"]}');
+        const child = JSON.stringify({ command: ['true'], parent, ancestors: [parent] });
+        for (let i = 0; i < 60; i++) fs.writeFileSync(job.file('pending', `${parent}-${i}`), child);
+      }
+      const { result, opened, listed } = counting(() => whyTask(new Layout(place.dir), 'j', 'merge', 10));
+      const first = result.why.causes.find(({ cause }) => cause === 'dependency');
+      assert.deepEqual(first?.cause === 'dependency' && [first.why.task, first.left], ['p0', 60]);
+      assert.ok(opened < 6_200, `${opened} files opened`);
+      assert.ok(listed < 12, `${listed} folders listed`);
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('is each folder once, whatever is not queued; and what a wrong id is a slip of is asked for a few of many', async () => {
+    const place = crowded();
+    try {
+      const job = place.job('j');
+      for (let at = 0; at < 10; at++) {
+        const dependencies = Array.from({ length: 20 }, (_, i) => `oher-${100 * at + i}`);
+        job.drop(`a${at}`, { command: ['true'], dependencies });
+      }
+      const layout = new Layout(place.dir);
+      const report = counting(() => jobReport(layout, 'j', 10));
+      assert.match(
+        jobText(report.result, { now: 0, width: 200, dir: '' }).join('\n'),
+        /a9 +waits for oher-900 \(not queued yet\), oher-901 \(.*\), oher-902 \(.*\) and 17 more\n/,
+      );
+      assert.ok(report.listed < 25, `${report.listed} folders listed`);
+      const { waiting } = whyJob(layout, 'j');
+      const similar = waiting.flatMap(({ example }) =>
+        example.causes.flatMap((cause) => (cause.cause === 'dependency' ? cause.why.causes : [])),
+      );
+      const found = similar.filter((cause) => cause.cause === 'not_queued' && cause.similar !== null);
+      assert.ok(found.length > 0 && found.length <= 10, `${found.length} of ${similar.length}`);
     } finally {
       await place.close();
     }
