@@ -10,7 +10,7 @@ import type { Layout } from '../protocol/layout.ts';
 import { type DaemonRecord, type DaemonState, daemonOf, type StopHow } from '../store/daemon-record.ts';
 import { jobNames } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
-import { ownUmask } from './directory.ts';
+import { dirOption, ownUmask } from './directory.ts';
 
 const LOOK_EVERY_MS = 20;
 /** Milliseconds that a daemon may take to begin, its recovery included. */
@@ -154,16 +154,20 @@ function slow(layout: Layout, pid: number | undefined, what: 'serve' | 'stop'): 
     {
       path: layout.log,
       exit: 1,
-      hint: `${what === 'serve' ? 'It may still be recovering: see' : 'See'} ${layout.log} and spoold status.`,
+      hint: `${what === 'serve' ? 'It may still be recovering: see' : 'See'} ${layout.log} and spoold status${dirOption(layout)}.`,
     },
   );
 }
 
-function draining({ daemon }: Layout, pid: number): SpooldError {
+function draining(layout: Layout, pid: number): SpooldError {
   return new SpooldError(
     'DAEMON_DRAINING',
     `The daemon (process ${pid}) is draining: it starts nothing new, and stops when what runs has ended.`,
-    { path: daemon, exit: 1, hint: 'To have another one serve at once, while what runs goes on: spoold restart' },
+    {
+      path: layout.daemon,
+      exit: 1,
+      hint: `To have another one serve at once, while what runs goes on: spoold restart${dirOption(layout)}`,
+    },
   );
 }
 

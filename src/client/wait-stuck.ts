@@ -6,6 +6,7 @@ import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { resourcesIn, unmeetable } from '../protocol/resources.ts';
 import type { DaemonRecord, DaemonState } from '../store/daemon-record.ts';
 import { readParallel } from '../store/snapshot.ts';
+import { dirOption } from './directory.ts';
 import { jobDefaults, loadGraph, type Raw, readTask } from './facts.ts';
 import { readPause } from './pause.ts';
 import { jobTrouble, placeOf } from './place.ts';
@@ -66,7 +67,7 @@ function noDaemon(layout: Layout): SpooldError {
   return new SpooldError('WAIT_NO_DAEMON', `This would wait for ever: no daemon serves ${layout.root}.`, {
     path: layout.root,
     exit: 3,
-    hint: `Start one: spoold start --dir ${layout.root}`,
+    hint: `Start one: spoold start${dirOption(layout)}`,
   });
 }
 
@@ -91,12 +92,18 @@ function stuckError(reasons: readonly StuckReason[]): SpooldError {
 /** Why nothing in a job, where nothing runs, is able to start; undefined if something is, or soon will be. */
 function whyNothingStarts(layout: Layout, daemon: DaemonState, target: AwaitedJob): StuckReason | undefined {
   const { name, job } = target;
-  if (readPause(layout) !== undefined) return { words: 'everything is paused', hint: 'Let it go on: spoold resume' };
-  if (readPause(job) !== undefined) return { words: `${name} is paused`, hint: `Let it go on: spoold resume ${name}` };
+  const dir = dirOption(layout);
+  if (readPause(layout) !== undefined)
+    return { words: 'everything is paused', hint: `Let it go on: spoold resume${dir}` };
+  if (readPause(job) !== undefined)
+    return { words: `${name} is paused`, hint: `Let it go on: spoold resume${dir} ${name}` };
   if (readParallel(layout.parallel) === 0)
-    return { words: 'no task may run at all (parallel is 0)', hint: 'Allow some: spoold parallel 2' };
+    return { words: 'no task may run at all (parallel is 0)', hint: `Allow some: spoold parallel${dir} 2` };
   if (readParallel(job.parallel) === 0)
-    return { words: `no task of ${name} may run (its parallel is 0)`, hint: `Allow one: spoold parallel 1 ${name}` };
+    return {
+      words: `no task of ${name} may run (its parallel is 0)`,
+      hint: `Allow one: spoold parallel${dir} 1 ${name}`,
+    };
   const trouble = jobTrouble(daemon, name, job);
   if (trouble !== undefined) {
     const { kind, path, reason } = trouble;
@@ -105,7 +112,7 @@ function whyNothingStarts(layout: Layout, daemon: DaemonState, target: AwaitedJo
       hint: `${kind === 'damaged' ? 'Correct' : 'Mend'} it; the job starts nothing until then.`,
     };
   }
-  return whyNoneIsReady(target, daemon);
+  return whyNoneIsReady(target, daemon, `spoold why${dir} ${name} says what each waits for.`);
 }
 
 /** The resources of which a task asks for more than the daemon has in all, as its config is now. */
@@ -115,7 +122,7 @@ function neverThere({ resources }: Raw, { record }: DaemonState): string {
   return unmet.map(({ path }) => path[1]).join(' and ');
 }
 
-function whyNoneIsReady(target: AwaitedJob, daemon: DaemonState): StuckReason | undefined {
+function whyNoneIsReady(target: AwaitedJob, daemon: DaemonState, hint: string): StuckReason | undefined {
   const { name, job } = target;
   const { pending, held } = target.unfinished();
   const graph = loadGraph(job);
@@ -150,5 +157,5 @@ function whyNoneIsReady(target: AwaitedJob, daemon: DaemonState): StuckReason | 
         .join(', ')} ${held.size === 1 ? 'is' : 'are'} held back in pending/`,
     );
   if (words.length === 0) return undefined; // not understood: rather wait than be wrong
-  return { words: words.join('; '), hint: `spoold why ${name} says what each waits for.` };
+  return { words: words.join('; '), hint };
 }

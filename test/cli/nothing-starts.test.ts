@@ -130,7 +130,7 @@ describe('a daemon that is there and does not serve', { concurrency: true }, () 
         await job.says('x', 'begun');
         assert.equal((await place.spoold('stop', '--drain', '--timeout', '100ms')).status, 124);
         const { status, err } = await place.spoold('start');
-        assert.match(err, /is draining: .*\n.*spoold restart\n/);
+        assert.match(err, /is draining: .*\n.*spoold restart --dir /);
         assert.equal(status, 1);
         assert.equal((await place.spoold('restart')).status, 0);
         assert.match((await place.spoold('start')).out, /already\n$/);

@@ -193,7 +193,7 @@ describe('wait for what can never end', { concurrency: true }, () => {
       mkdirSync(place.job('stop').path(), { recursive: true });
       await place.spoold('pause', 'stop');
       place.job('stop').drop('x', { command: ['true'] });
-      await refused(place, /stop is paused\.\nLet it go on: spoold resume stop/, 'stop');
+      await refused(place, /stop is paused\.\nLet it go on: spoold resume --dir \S+ stop/, 'stop');
       await place.spoold('resume', 'stop');
       await place.spoold('parallel', '0');
       place.job('stop').drop('y', { command: ['true'] });
