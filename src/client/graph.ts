@@ -6,7 +6,7 @@ import { compareNatural, FOR_EACH_KEY } from '../protocol/names.ts';
 import { PRECEDENCE, type State } from '../protocol/states.ts';
 import type { Workflow } from '../protocol/workflow.ts';
 import type { RunIf } from '../scheduler/graph.ts';
-import { heldId, isHeldName } from '../store/snapshot.ts';
+import { heldId, isHeldName, stateOf } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
 import { ancestorsNoted, factsOf, jobDefaults, readTask } from './facts.ts';
 import { findJob, type Found } from './find.ts';
@@ -43,7 +43,12 @@ export function graphOfJob(layout: Layout, name: string): TaskGraph {
     const for_each = state === 'succeeded' && typeof raw[FOR_EACH_KEY] === 'number';
     found.set(id, { id, state, dependencies, run_if: runIf, parent, for_each });
   };
+  const before = (['pending', 'running'] as const).flatMap((state) => idsIn(job.folder(state)));
   for (const { id, state, path } of filesOf(job)) put(id, state, path);
+  for (const id of before) {
+    const state = found.has(id) ? undefined : stateOf(job, id); // else it has moved into a folder that was read by then
+    if (state !== undefined) put(id, state, job.task(state, id));
+  }
   const tasks = [...found.values()].sort((a, b) => compareNatural(a.id, b.id));
   return { job: name, tasks: withUnknown(tasks) };
 }

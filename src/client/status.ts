@@ -4,7 +4,7 @@ import { namesIn } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { compareNatural } from '../protocol/names.ts';
-import type { State } from '../protocol/states.ts';
+import { type State, STATES } from '../protocol/states.ts';
 import { findRun } from '../store/runs.ts';
 import {
   type Counts,
@@ -14,6 +14,7 @@ import {
   type JobState,
   jobStateOf,
   readParallel,
+  stateOf,
   summarise,
 } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
@@ -234,11 +235,32 @@ function shownIn(name: string, job: JobLayout, state: State, limit: number): Job
 export function jobStatusJson(layout: Layout, name: string): unknown {
   const job = findJob(layout, name);
   const latest = latestAttempts(job);
-  const tasks = SHOWN_STATES.flatMap((state) =>
-    idsIn(job.folder(state))
-      .sort(compareNatural)
-      .map((task) => ({ task, state, attempts: latest.get(task) ?? 0 })),
-  );
+  const lying = tasksByState(job);
   const held = heldIn(job);
-  return { ...jobJson(jobLine(name, job)), tasks, held };
+  const tasks = SHOWN_STATES.flatMap((state) =>
+    lying[state].sort(compareNatural).map((task) => ({ task, state, attempts: latest.get(task) ?? 0 })),
+  );
+  const sizes = STATES.map((state) => [state, lying[state].length]);
+  const counts = { ...(Object.fromEntries(sizes) as Record<State, number>), held: held.length };
+  const updatedAt = new Date(wallClock()).toISOString();
+  return { ...jobJson({ name, state: jobStateOf(counts), pause: readPause(job), counts, updatedAt }), tasks, held };
+}
+
+/**
+ * Every task of a job, each in one state, though they move while it is read: the folders in the order in which tasks come back
+ * and go on, and what was unfinished at first and is met in none of them is looked for by name. What was rejected may have
+ * the name of a task, and is another one.
+ */
+function tasksByState(job: JobLayout): Record<State, string[]> {
+  const before = (['pending', 'running'] as const).flatMap((state) => idsIn(job.folder(state)));
+  const lying = new Map<string, State>();
+  for (const state of ['succeeded', 'failed', 'cancelled', 'skipped', 'pending', 'running'] as const)
+    for (const id of idsIn(job.folder(state))) lying.set(id, state);
+  for (const id of before) {
+    const state = lying.has(id) ? undefined : stateOf(job, id);
+    if (state !== undefined && state !== 'rejected') lying.set(id, state);
+  }
+  const found = Object.fromEntries(STATES.map((state) => [state, [] as string[]])) as Record<State, string[]>;
+  for (const [id, state] of lying) found[state].push(id);
+  return { ...found, rejected: idsIn(job.folder('rejected')) };
 }

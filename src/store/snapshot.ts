@@ -53,14 +53,21 @@ export function summarise(job: JobLayout, now: number): Summary {
     if (before?.counted?.[state] === mtime) {
       counts[state] = before.counts[state];
       if (state === 'pending') counts.held = before.counts.held;
-    } else {
-      const names = namesIn(job.folder(state));
-      counts[state] = names.reduce((n, name) => n + (taskIdOf(name) === undefined ? 0 : 1), 0);
-      if (state === 'pending') counts.held = names.reduce((n, name) => n + (isHeldName(name) ? 1 : 0), 0);
-    }
+    } else count(job, state, counts);
     if (settled) counted[state] = mtime;
   }
+  // One that is tried again goes back: it may have left running/ before that was read, and come to pending/ after that was.
+  if (counts.pending + counts.held + counts.running === 0 && counted.running === undefined) {
+    for (const state of ['pending', 'running'] as const) count(job, state, counts);
+    delete counted.pending;
+  }
   return { counts, counted, updated_at: new Date(now).toISOString() };
+}
+
+function count(job: JobLayout, state: State, counts: Counts): void {
+  const names = namesIn(job.folder(state));
+  counts[state] = names.reduce((n, name) => n + (taskIdOf(name) === undefined ? 0 : 1), 0);
+  if (state === 'pending') counts.held = names.reduce((n, name) => n + (isHeldName(name) ? 1 : 0), 0);
 }
 
 /** A name in pending/ that is no task and no unfinished file: `x.held`, `x.yaml`, a note. */
