@@ -138,7 +138,8 @@ async function every(scenario: Scenario, mode: Mode, launcher: LauncherKind | un
   const count = none();
   const since = performance.now();
   const sabotage = given.sabotage as Sabotage | undefined;
-  const base: CrashPlan = { scenario, mode, ...(launcher && { launcher }), ...(sabotage && { sabotage }) };
+  const knownEnds = new Set<string>();
+  const base: CrashPlan = { scenario, mode, knownEnds, ...(launcher && { launcher }), ...(sabotage && { sabotage }) };
   const attempt = async (plan: Partial<CrashPlan>): Promise<Outcome> => {
     const outcome = await crash({ ...base, ...plan });
     if (plan.points?.length !== 2) count.crashes += outcome.crashes;
