@@ -40,7 +40,10 @@ function lookFor(reason: Reason, path: string): Stats | undefined {
   try {
     return unless(UNREACHABLE, () => statSync(path, { throwIfNoEntry: false }));
   } catch (error) {
-    throw new Unstartable(reason, `its ${reason} cannot be looked at: ${(error as Error).message}`);
+    throw new Unstartable(
+      reason,
+      `its ${reason} cannot be looked at: ${(error as Error).message}; see to it that it can, or change ${reason}`,
+    );
   }
 }
 
@@ -127,6 +130,9 @@ export function standardInput(
   }
   const path = isAbsolute(spec.stdin.file) ? spec.stdin.file : resolve(cwd, spec.stdin.file);
   if (lookFor('stdin', path) === undefined)
-    throw new Unstartable('stdin', `the file for its standard input, ${path}, does not exist`);
+    throw new Unstartable(
+      'stdin',
+      `the file for its standard input, ${path}, does not exist: make it, or change stdin`,
+    );
   return path;
 }

@@ -145,6 +145,22 @@ static bool take_umask(void) {
   return *end == '\0' && take("\n");
 }
 
+// What env(1) would do for variables that no shell can set: done here, their values are in no process's arguments.
+static bool be_env(void) {
+  char **word = script.argv + 1;
+  if (strcmp(script.argv[0], "/usr/bin/env") != 0) return true;
+  while (*word != NULL && strcmp(*word, "-u") == 0 && word[1] != NULL) word += 2;
+  if (*word == NULL || strcmp(*word, "--") != 0) return true; // not of script.ts
+  for (char **gone = script.argv + 2; gone < word; gone += 2) unset(*gone, strlen(*gone));
+  for (word++; *word != NULL && strchr(*word, '=') != NULL; word++) {
+    if (!set(*word)) return false;
+  }
+  if (*word == NULL) return false;
+  script.arguments -= word - script.argv;
+  memmove(script.argv, word, (script.arguments + 1) * sizeof *word);
+  return true;
+}
+
 static bool take_exec(void) {
   while (!take("<")) {
     char *argument = take_word();
@@ -153,7 +169,7 @@ static bool take_exec(void) {
     if (!take(" ")) return false;
   }
   script.input = take_word();
-  return script.input != NULL && script.arguments > 0 && take("\n") && *at == '\0';
+  return script.input != NULL && script.arguments > 0 && take("\n") && *at == '\0' && be_env();
 }
 
 static bool take_line(void) {

@@ -1,7 +1,7 @@
 // The text of an attempt's `run`: a POSIX script that sets up exactly what the task asks for and becomes the command.
 //
 // A runner sources it (bash) or starts it (sh); `sh run` in the run directory repeats it by hand. Everything that
-// came from a user is single-quoted, and what no shell can set as a variable goes by env(1).
+// came from a user is single-quoted, and what no shell can set as a variable goes by env(1), which the native runner itself is.
 import { formatHoldings, type Holdings, holdingVariables } from '../protocol/resources.ts';
 
 export interface ScriptSpec {

@@ -8,6 +8,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Place } from '../helpers/place.ts';
+import { KINDS } from '../runner/attempts.ts';
 
 const ENV = { A: 'daemon', B: 'daemon', C: 'daemon', D: 'daemon', E: 'daemon' };
 
@@ -83,7 +84,7 @@ describe('the environment of a command', { concurrency: true }, () => {
       'a file for standard input that is not there',
       { stdin: { file: '/no/such/input' } },
       'stdin',
-      /\/no\/such\/input/,
+      /\/no\/such\/input, does not exist: make it, or change stdin/,
     ],
   ];
   for (const [index, [what, keys, reason, words]] of missing.entries()) {
@@ -101,6 +102,30 @@ describe('the environment of a command', { concurrency: true }, () => {
       await job.comesTo('succeeded', 'good');
     });
   }
+});
+
+describe('a variable that no shell can set', () => {
+  /** By bash: dash hands on no variable that it could not set. */
+  const withoutEnv = ['unshare', '-Ur', '-m', 'bash', '-c', 'mount --bind /dev/null /usr/bin/env && exec "$@"', 'bash'];
+  const canBeWithout = spawnSync(withoutEnv[0] as string, [...withoutEnv.slice(1), 'true']).status === 0;
+
+  it('is set by the native runner itself, not by env(1), among whose arguments everybody could see it', {
+    skip: canBeWithout && KINDS.includes('native') ? false : 'no user namespaces, or no native launcher, here',
+  }, async () => {
+    const place = new Place({ under: withoutEnv, env: { 'in.herited': 'seen' } });
+    try {
+      await place.start();
+      const job = place.job('a');
+      job.drop('x', { command: ['printenv', 'with.dot', 'IFS', 'in.herited'], env: { 'with.dot': '1', IFS: ':' } });
+      job.drop('y', { command: ['printenv', 'in.herited'], inherit_env: false });
+      await job.comesTo('succeeded', 'x');
+      assert.equal(job.output('x'), '1\n:\nseen\n');
+      await job.comesTo('failed', 'y');
+      assert.deepEqual([job.output('y'), job.result('y').exit_code], ['', 1]);
+    } finally {
+      await place.close();
+    }
+  });
 });
 
 describe('where a command runs, and what it reads', { concurrency: true }, () => {
