@@ -59,11 +59,11 @@ class Interruption {
 
   constructor(bar: Bar) {
     const stop = (signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void => {
-      bar.clear();
       if (signal === 'SIGHUP') ignoreTheTerminal(); // it is gone
+      bar.clear();
       if (this.status !== undefined) {
         this.ground?.killAll();
-        note(`ended at once; ${this.ground?.root} is left`);
+        note(`ended at once${this.ground === undefined ? '' : `; ${this.ground.root} is left`}`);
         process.exit(this.status);
       }
       this.status = 128 + constants.signals[signal];

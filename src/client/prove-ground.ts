@@ -264,7 +264,7 @@ export class Ground {
 
   /** An error of the system's, met in this directory, in words; any other as it is. */
   explain(error: unknown): unknown {
-    return errnoOf(error)?.startsWith('E') ? this.unusable((error as Error).message) : error;
+    return /^E[A-Z0-9]+$/.test(errnoOf(error) ?? '') ? this.unusable((error as Error).message) : error;
   }
 }
 

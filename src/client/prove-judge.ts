@@ -188,7 +188,7 @@ function judgeEnd(known: Known, job: Case, all: ReadonlyMap<string, Known>, { lo
     if (task.kind === 'slow') reruns.push(`${name} succeeded, and its timeout should have ended it`);
   } else if (state === 'failed') {
     const lostInARow = ends.slice(-4).every(({ reason }) => reason === 'lost') && ends.length >= 4;
-    const asItShould = task.kind === 'slow' && ['timeout', 'lost'].includes(last?.reason ?? '');
+    const asItShould = task.kind === 'slow' && last?.reason === 'timeout';
     if (!lostInARow && !asItShould) reruns.push(`${name} failed: ${last?.message ?? 'no result says why'}`);
   } else if (state === 'skipped') {
     const members = awaited(known, all);

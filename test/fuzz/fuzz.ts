@@ -27,6 +27,8 @@ export interface Outcome {
   cases: number;
   rejected: number;
   ran: number;
+  /** Of those that ran, how many came of arrays. */
+  spread: number;
   /** ms of processor time. */
   longestTurn: number;
   longestRead: number;
@@ -68,7 +70,15 @@ export async function fuzz(
 
 class Fuzz {
   readonly place: Place;
-  readonly outcome: Outcome = { cases: 0, rejected: 0, ran: 0, longestTurn: 0, longestRead: 0, failures: [] };
+  readonly outcome: Outcome = {
+    cases: 0,
+    rejected: 0,
+    ran: 0,
+    spread: 0,
+    longestTurn: 0,
+    longestRead: 0,
+    failures: [],
+  };
   private readonly random: () => number;
   private readonly stranger: ChildProcess;
   private readonly began = performance.now();
@@ -285,6 +295,7 @@ class Fuzz {
         if (runs.has(`${one}.1`) && !one.startsWith('p')) this.fail(`${name}/${id} was rejected, and ${one} run`);
     }
     this.outcome.ran += runs.size;
+    this.outcome.spread += [...runs].filter((run) => new RegExp(`^${MEMBER.source}\\.1$`).test(run)).length;
   }
 
   async end(): Promise<void> {
