@@ -206,7 +206,7 @@ function gather(world: World, attempt: Attempt): AttemptFacts & { pidFile: PidFi
     isEnding: attempt.ending !== undefined,
     hasBegun: pidFile.runner !== undefined || attempt.runner !== undefined, // whose files may be removed under it
     hasLastWord: pidFile.lastWord !== undefined,
-    processesLeft: () => processesOf(world, attempt).length,
+    processesLeft: () => processesOf(world, attempt, !lives && pidFile.lastWord === undefined).length,
   };
 }
 

@@ -46,10 +46,13 @@ export function goOnEnding(world: World, attempt: Attempt): void {
   }
 }
 
-/** The processes of the attempt that live, its runner aside. */
-export function processesOf(world: World, attempt: Attempt): ProcessInfo[] {
+/** The processes of the attempt that live, its runner aside. `isDead`: so is the runner, and nothing that it has left may be missing. */
+export function processesOf(world: World, attempt: Attempt, isDead = false): ProcessInfo[] {
   const runner = runnerHere(attempt);
-  return membersOf(world.processes(), { runDir: attempt.run.layout.root, ...(runner && { runner }) });
+  return membersOf(world.processes(isDead ? runner : undefined), {
+    runDir: attempt.run.layout.root,
+    ...(runner && { runner }),
+  });
 }
 
 /** Its runner, where its number means what it meant: on another boot or elsewhere it may be anybody's. */

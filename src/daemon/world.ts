@@ -2,7 +2,7 @@
 // step keeps anything of its own.
 import { hostname } from 'node:os';
 import { wallClock } from '../host/clock.ts';
-import { lookAtProcesses, type ProcessIdentity, type ProcessTable } from '../host/identity.ts';
+import { lookAtProcesses, type ProcessIdentity, type ProcessTable, wasDeadIn } from '../host/identity.ts';
 import type { Config } from '../protocol/config.ts';
 import { type EventLine, formatEvent } from '../protocol/event.ts';
 import type { Layout } from '../protocol/layout.ts';
@@ -143,8 +143,12 @@ export class World {
     this.events.add(formatEvent({ t: new Date(wallClock()).toISOString(), ...line }).trimEnd());
   }
 
-  /** One look through /proc serves everybody in a tick. */
-  processes(): ProcessTable {
+  /**
+   * One look through /proc serves everybody in a tick, but not whoever asks what a runner has left that died after it: that one may
+   * have forked in between.
+   */
+  processes(dead?: { pid: number; startTicks: number }): ProcessTable {
+    if (dead !== undefined && this.table !== undefined && !wasDeadIn(this.table, dead)) this.table = undefined;
     this.table ??= lookAtProcesses(RUN_DIR_VARIABLE);
     return this.table;
   }

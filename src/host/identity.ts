@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { errnoOf, unless } from '../errors.ts';
+import { uptime } from './clock.ts';
 
 /** The unit of start times and CPU times in /proc: USER_HZ, 100 on every Linux. */
 export const TICKS_PER_SECOND = 100;
@@ -124,6 +125,8 @@ export interface ProcessEntry extends ProcessInfo {
 /** All processes of our user at one moment (as far as one look through a moving /proc is one). */
 export interface ProcessTable {
   byPid: Map<number, ProcessEntry>;
+  /** When the look began, in ticks after the host's start. */
+  takenAt: number;
 }
 
 /** Programs that stand between a runner and its command: what they are about to start shows in their output only. */
@@ -133,13 +136,21 @@ const STARTERS = /^(ba|da|a)?sh$|^busybox$|^spoold-launcher$|^setsid$|^env$|^(io
 export function lookAtProcesses(variable: string): ProcessTable {
   const uid = process.getuid?.();
   const byPid = new Map<number, ProcessEntry>();
+  const takenAt = Math.floor(uptime() * TICKS_PER_SECOND);
   for (const name of readdirSync('/proc')) {
     const pid = Number(name);
     if (!Number.isInteger(pid)) continue;
     const entry = lookAtProcess(pid, uid, `${variable}=`);
     if (entry !== undefined) byPid.set(pid, entry);
   }
-  return { byPid };
+  return { byPid, takenAt };
+}
+
+/** True if the look was taken after this process's death: what it had forked is in it. Not if it was still alive then, nor if it may not have been there yet. */
+export function wasDeadIn(table: ProcessTable, { pid, startTicks }: { pid: number; startTicks: number }): boolean {
+  const entry = table.byPid.get(pid);
+  const wasAlive = entry?.startTicks === startTicks && !isZombie(entry);
+  return !wasAlive && table.takenAt > startTicks;
 }
 
 function lookAtProcess(pid: number, uid: number | undefined, prefix: string): ProcessEntry | undefined {

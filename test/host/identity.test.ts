@@ -12,6 +12,7 @@ import {
   ownIdentity,
   readProcess,
   signalProcess,
+  wasDeadIn,
 } from '../../src/host/identity.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
@@ -80,6 +81,19 @@ test('a look finds processes by a variable of their first environment, at its st
   };
   const expected = ['one', 'two', 'a=b\nc', undefined];
   await waitUntil('the values', () => JSON.stringify(values()) === JSON.stringify(expected), values);
+});
+
+test('a look tells what a dead process had forked only if it was taken after its death, not before its birth or while it lived', async (context) => {
+  const before = lookAtProcesses('MARK');
+  const child = spawn('/bin/sleep', ['60'], { stdio: 'ignore' });
+  context.after(() => child.kill());
+  const found = readProcess(child.pid ?? 0);
+  assert.ok(found !== undefined);
+  assert.equal(wasDeadIn(before, found), false);
+  assert.equal(wasDeadIn(lookAtProcesses('MARK'), found), false);
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  await waitUntil('a later look has it dead', () => wasDeadIn(lookAtProcesses('MARK'), found));
 });
 
 test('a shell without the variable is known by its standard output', async (context) => {

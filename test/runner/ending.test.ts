@@ -119,7 +119,7 @@ test('what a runner had forked when it was killed, and that is not its command y
   ];
   const found = (...more: ProcessInfo[]): number[] => {
     const byPid = new Map([forked, ...others, ...more].map((entry) => [entry.pid, entry]));
-    return membersOf({ byPid }, { runDir: '/nowhere', runner }).map(({ pid }) => pid);
+    return membersOf({ byPid, takenAt: 100 }, { runDir: '/nowhere', runner }).map(({ pid }) => pid);
   };
   assert.deepEqual(found(), [101]);
   assert.deepEqual(found({ ...base, ...runner, pgid: 100, state: 'Z' }), [101], 'nobody has waited for the runner yet');
