@@ -1,8 +1,11 @@
 // Each cause of client/causes.ts as what a person says: a phrase that goes on after the name of the task, "fetch …", and the
 // command that is useful next. One table each, so that a new cause cannot be forgotten in either.
+import { dirname, join } from 'node:path';
 import type { Cause, Holder, Why } from '../client/causes.ts';
 import { nextOf, rootOf } from '../client/chain.ts';
-import { ago, count, list, oneLine, span } from './words.ts';
+import { idPart } from '../protocol/made-ids.ts';
+import { isName } from '../protocol/names.ts';
+import { ago, commandLine, count, list, oneLine, span } from './words.ts';
 
 export interface Telling {
   job: string;
@@ -65,7 +68,7 @@ export function causeWords(cause: Cause, why: Why, telling: Telling): string {
       return `waits because the daemon starts nothing new: ${oneLine(cause.reason)}`;
     case 'paused': {
       const what = cause.place === 'everything' ? 'everything is' : `the job ${telling.job} is`;
-      return `waits because ${what} paused${cause.by === null ? '' : `, by ${cause.by}`}, ${ago(Date.parse(cause.since), now)}`;
+      return `waits because ${what} paused${cause.by === null ? '' : `, by ${oneLine(cause.by)}`}, ${ago(Date.parse(cause.since), now)}`;
     }
     case 'parallel_zero':
       return `waits because the file ${cause.path} says 0: no task may run${cause.place === 'job' ? ' in this job' : ''}`;
@@ -96,7 +99,7 @@ export function causeWords(cause: Cause, why: Why, telling: Telling): string {
     case 'ready':
       return 'is ready to start';
     case 'held':
-      return `is held back: the name of its file is no task's (${cause.path})`;
+      return `is held back: the name of its file is no task's (${oneLine(cause.path, 1000)})`;
     case 'not_queued':
       return `has not been queued by anybody yet${cause.similar === null ? '' : ` (there is ${cause.similar}: is that what was meant?)`}`;
     case 'being_started':
@@ -272,6 +275,7 @@ function commandFor(cause: Cause, why: Why, telling: Telling): string | undefine
   const { job, dir } = telling;
   const { task, state } = why;
   const address = `${job}/${task}`;
+  if (!isName(task) && cause.cause !== 'held' && cause.cause !== 'rejected') return undefined; // no verb takes it
   switch (cause.cause) {
     case 'no_daemon':
       return `spoold start${dir}`;
@@ -314,7 +318,7 @@ function commandFor(cause: Cause, why: Why, telling: Telling): string | undefine
         ? `to let more run at a time: spoold parallel${dir} ${cause.limit + 1} ${job}`
         : `to let more run at a time: spoold parallel${dir} ${cause.limit + 1}`;
     case 'held':
-      return `to let it run: mv ${cause.path} ${cause.to}`;
+      return `to let it run: ${moveCommand(cause.path, cause.to, task)}`;
     case 'running':
     case 'being_ended':
       return `spoold logs${dir} -f ${address}`;
@@ -331,10 +335,22 @@ function commandFor(cause: Cause, why: Why, telling: Telling): string | undefine
     case 'stopped':
       return nextCommand(cause.why, telling);
     case 'rejected':
-      return `spoold retry${dir} --edit ${address}`;
+      return rejectedCommand(cause.path, telling, task);
     case 'moved_by_hand':
       return state === 'succeeded' ? undefined : `to run it: spoold retry${dir} ${address}`;
     default:
       return undefined;
   }
+}
+
+/** What helps with a rejected file (`path`): to correct it, or to give it a name that a task may have. */
+export function rejectedCommand(path: string, { job, dir }: Pick<Telling, 'job' | 'dir'>, name: string): string {
+  if (isName(name)) return `spoold retry${dir} --edit ${job}/${name}`;
+  return `give it a name that a task may have: ${moveCommand(path, join(dirname(path), '..', 'pending', 'x.json'), name)}`;
+}
+
+/** Moves a file to where it is a task; under a name like its own, where its own is none. */
+function moveCommand(from: string, to: string, id: string): string {
+  if (isName(id)) return commandLine(['mv', from, to]);
+  return commandLine(['mv', '-n', from, join(dirname(to), `${idPart(id).slice(0, 100) || 'task'}.json`)]);
 }

@@ -4,7 +4,9 @@ import type { Attempt } from '../client/attempts.ts';
 import type { JobTrouble, Place } from '../client/place.ts';
 import type { JobLine, JobReport, JobTask, Overview, ShownTask } from '../client/status.ts';
 import type { Remark } from '../client/remark.ts';
+import { Layout } from '../protocol/layout.ts';
 import { VERSION } from '../version.ts';
+import { rejectedCommand } from './cause-words.ts';
 import { styled } from './print.ts';
 import { ago, attemptWords, count, list, oneLine, printedLine, span, thousands } from './words.ts';
 
@@ -77,7 +79,7 @@ function placeWarnings(place: Place, now: number, dir: string): string[] {
     if (holding !== undefined) warnings.push(`nothing new is started: ${holding}`);
   }
   if (pause !== undefined) {
-    const by = pause.by === undefined ? '' : ` by ${pause.by}`;
+    const by = pause.by === undefined ? '' : ` by ${oneLine(pause.by)}`;
     warnings.push(`paused${by} ${ago(Date.parse(pause.since), now)}: spoold resume${dir}`);
   }
   if (parallel === 0) warnings.push(`parallel is 0, so nothing new is started: spoold parallel --unset${dir}`);
@@ -190,7 +192,7 @@ function runningWords(attempt: Attempt | undefined, since: number, at: number): 
 
 function failureLines({ job, id, attempt, since }: ShownTask, lastLines: readonly string[], show: Show): string[] {
   const why = attempt === undefined ? BY_HAND : attemptWords(attempt);
-  const head = `  ${coloured('failed', `${job}/${id}`)}  ${ago(since, show.now)}: ${oneLine(why, show.width)}`;
+  const head = `  ${coloured('failed', oneLine(`${job}/${id}`))}  ${ago(since, show.now)}: ${oneLine(why, show.width)}`;
   return [head, ...lastLines.map((line) => faint(`    | ${printedLine(line, show.width - 6)}`))];
 }
 
@@ -201,7 +203,7 @@ function nextOf({ place, jobs, running, failed, rejected, troubled }: Overview, 
   if (place.pause !== undefined && isWaiting) return `spoold resume${dir}`;
   const [trouble, reject, failure, run] = [troubled[0]?.trouble, rejected[0], failed[0], running[0]];
   if (trouble !== undefined) return `${trouble.kind === 'damaged' ? 'correct' : 'mend'} ${trouble.path}`;
-  if (reject !== undefined) return `spoold retry${dir} --edit ${reject.job}/${reject.name}`;
+  if (reject !== undefined) return rejectedNext(place, reject.job, reject.name, dir);
   if (failure !== undefined) {
     const address = `${failure.job}/${failure.id}`;
     const look = failure.attempt === undefined ? '' : `spoold logs${dir} ${address}, then: `;
@@ -212,13 +214,17 @@ function nextOf({ place, jobs, running, failed, rejected, troubled }: Overview, 
   return waiting === undefined ? undefined : `spoold why${dir} ${waiting.name}`;
 }
 
+function rejectedNext({ root }: Place, job: string, name: string, dir: string): string {
+  return rejectedCommand(new Layout(root).job(job).task('rejected', name), { job, dir }, name);
+}
+
 // ── A job ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export function jobText({ place, line, parallel, trouble, groups }: JobReport, show: Show): string[] {
   const more: string[] = [];
   if (trouble !== undefined) more.push(`nothing is started of ${line.name}: see below`);
   if (line.pause !== undefined) {
-    const by = line.pause.by === undefined ? '' : ` by ${line.pause.by}`;
+    const by = line.pause.by === undefined ? '' : ` by ${oneLine(line.pause.by)}`;
     more.push(`${line.name} is paused${by}: spoold resume${show.dir} ${line.name}`);
   }
   if (line.counts.held > 0) more.push(`${count(line.counts.held, 'file')} held back`);
@@ -289,7 +295,7 @@ function jobNext(name: string, place: Place, groups: JobReport['groups'], { dir 
   const first = (state: Folder) => groups.find((group) => group.state === state)?.tasks[0];
   const [rejected, failed, running] = [first('rejected'), first('failed'), first('running')];
   if (place.daemon.kind === 'stopped' && (running ?? first('pending')) !== undefined) return `spoold start${dir}`;
-  if (rejected !== undefined) return `spoold retry${dir} --edit ${name}/${rejected.id}`;
+  if (rejected !== undefined) return rejectedNext(place, name, rejected.id, dir);
   if (failed !== undefined)
     return `spoold why${dir} ${name}/${failed.id}; to try all that failed again: spoold retry${dir} ${name}`;
   if (running !== undefined) return `spoold logs${dir} -f ${name}/${running.id}`;

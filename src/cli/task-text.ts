@@ -57,7 +57,7 @@ function factLines(
   if (argv !== undefined) facts.push(['command', oneLine(commandLine(argv), 1000)]);
   if (shell !== undefined) facts.push(['shell', oneLine(shell.trim().replaceAll(/\r?\n/g, ' ⏎ '), 1000)]);
   if (argv !== undefined || shell !== undefined) facts.push(['in', oneLine(cwd, 1000)]);
-  facts.push(['file', path]);
+  facts.push(['file', oneLine(path, 1000)]);
   if (ancestors.length > 0) facts.push(['queued by', ancestors.join(' ← ')]);
   if (children.groups.length > 0) facts.push(['queued', oneLine(childrenWords(children), 1000)]);
   if (dependencies.length > 0) facts.push(['depends on', list(dependencies, 8)]);

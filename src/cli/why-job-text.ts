@@ -47,7 +47,7 @@ function groupLines(groups: readonly Group[], all: number, telling: Telling): st
 
 function groupLine({ tasks, example, root }: Group, telling: Telling): string {
   if (tasks.length === 1) return `  ${name(example)}  ${sentence(example, telling)}`;
-  const who = `${count(tasks.length, 'task')} (${list(tasks)})`;
+  const who = `${count(tasks.length, 'task')} (${list(tasks.map((task) => oneLine(task)))})`;
   const why =
     root === example ? `each ${brief(example, telling)}` : `all because of ${root.task}, which ${brief(root, telling)}`;
   return `  ${who}: ${why}`;

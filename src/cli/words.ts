@@ -1,7 +1,7 @@
 // Facts in the words that people read: how long, how long ago, how many, and text of others made safe to print.
 import { stripVTControlCharacters } from 'node:util';
 import { describeExit } from '../protocol/result.ts';
-import { shellWord } from '../protocol/shell.ts';
+import { MISLEADING, shellWord } from '../protocol/shell.ts';
 import type { Attempt } from '../client/attempts.ts';
 
 /** `4ms`, `1.4s`, `12s`, `3m12s`, `2h05m`, `4d03h`: two units at most. */
@@ -49,9 +49,6 @@ export function list(words: readonly string[], limit = 3): string {
   if (words.length <= limit) return words.join(', ');
   return `${words.slice(0, limit).join(', ')} and ${words.length - limit} more`;
 }
-
-// Direction marks and line separators, which reorder or break what is shown.
-const MISLEADING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** Text of others on one line, without what a terminal obeys, cut to `width` characters. */
 export function oneLine(text: string, width = 200): string {

@@ -2,6 +2,7 @@
 // running, so no owner is asked for; links are not followed and FIFOs not waited for all the same.
 import { isThere, namesIn, readParsed } from '../host/atomic.ts';
 import type { JobLayout } from '../protocol/layout.ts';
+import { isName } from '../protocol/names.ts';
 import type { State } from '../protocol/states.ts';
 import { type Cause, JobGraph, type RunIf, type TaskFacts } from '../scheduler/graph.ts';
 import { isHeldName } from '../store/snapshot.ts';
@@ -50,15 +51,16 @@ export function factsOf(id: string, raw: Raw, defaults: Raw): TaskFacts {
     id,
     priority: 0,
     queuedAt: 0,
-    dependencies: textsIn(raw.dependencies),
-    ancestors: textsIn(raw.ancestors),
+    dependencies: idsOf(raw.dependencies),
+    ancestors: idsOf(raw.ancestors),
     runIf: runIf === 'always' || runIf === 'failure' ? (runIf satisfies RunIf) : 'success',
     notBefore: 0,
   };
 }
 
-function textsIn(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+/** What may be ids of a list: whatever else another user's file may hold is not for a terminal. */
+function idsOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string' && isName(item)) : [];
 }
 
 /** What was rejected first: a task of that id is put over it. */
@@ -95,7 +97,7 @@ export function causeOf(job: JobLayout, id: string, state: 'skipped' | 'cancelle
 
 /** The lineage of a rejected drop, as its reason has it: nearest first. */
 export function ancestorsNoted(job: JobLayout, id: string): string[] {
-  return /^ancestors: (.+)$/m.exec(textOf(job.rejection(id)))?.[1]?.split(' ') ?? [];
+  return idsOf(/^ancestors: (.+)$/m.exec(textOf(job.rejection(id)))?.[1]?.split(' '));
 }
 
 /** The first line of why a drop was rejected, with the file's name for its path. */

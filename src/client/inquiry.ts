@@ -3,7 +3,7 @@
 import { namesIn } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
-import { compareNatural } from '../protocol/names.ts';
+import { compareNatural, isName } from '../protocol/names.ts';
 import { closest } from '../protocol/suggest.ts';
 import { heldId, isHeldName, stateOf } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
@@ -96,7 +96,8 @@ export class Inquiry {
     if (++this.guesses > MOST_GUESSES) return null;
     this.ids ??= (['running', 'pending', 'failed', 'cancelled', 'skipped', 'rejected'] as const)
       .flatMap((state) => idsIn(this.job.folder(state)))
-      .slice(0, MOST_COMPARED);
+      .slice(0, MOST_COMPARED)
+      .filter(isName);
     const asker = this.askers.get(id);
     const others = this.ids.filter((other) => other !== asker);
     return closest(id, others) ?? null;

@@ -3,6 +3,7 @@
 import { SpooldError } from '../errors.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
+import { isName } from '../protocol/names.ts';
 import { resourcesIn, unmeetable } from '../protocol/resources.ts';
 import type { DaemonRecord, DaemonState } from '../store/daemon-record.ts';
 import { readParallel } from '../store/snapshot.ts';
@@ -130,7 +131,7 @@ function whyNoneIsReady(target: AwaitedJob, daemon: DaemonState, hint: string): 
   const never = new Map<string, string>();
   for (const id of pending) {
     const read = readTask(job.task('pending', id));
-    if (read.kind !== 'ok') return undefined; // no task, or not yet: an array on its way in, or a text that will be rejected
+    if (read.kind !== 'ok' || !isName(id)) return undefined; // no task, or not yet: an array on its way in, or a text that will be rejected
     const lacking = neverThere({ ...defaults, ...read.raw }, daemon);
     if (lacking !== '') never.set(id, lacking);
   }
@@ -149,13 +150,9 @@ function whyNoneIsReady(target: AwaitedJob, daemon: DaemonState, hint: string): 
   for (const [dependency, id] of [...unknown].slice(0, 3))
     words.push(`${name}/${id} waits for ${dependency}, which nobody has queued`);
   if (unknown.size > 3) words.push(`${unknown.size - 3} more like it`);
-  if (held.size > 0)
-    words.push(
-      `${[...held.keys()]
-        .slice(0, 3)
-        .map((id) => `${name}/${id}`)
-        .join(', ')} ${held.size === 1 ? 'is' : 'are'} held back in pending/`,
-    );
+  const known = [...held.keys()].filter(isName).slice(0, 3);
+  const which = known.length === 0 ? `files of ${name}` : known.map((id) => `${name}/${id}`).join(', ');
+  if (held.size > 0) words.push(`${which} ${known.length === 1 ? 'is' : 'are'} held back in pending/`);
   if (words.length === 0) return undefined; // not understood: rather wait than be wrong
   return { words: words.join('; '), hint };
 }
