@@ -100,11 +100,17 @@ function archive(layout: Layout, former: Archiving): string | undefined {
 function build(job: JobLayout, { settings, tasks, succeeded = new Map() }: JobFiles): void {
   const each = tasks.size + succeeded.size <= SYNC_EACH_UP_TO;
   createFolder(job.root);
-  createExclusive(job.settings, `${JSON.stringify(settings, null, 2)}\n`, { sync: each });
+  createExclusive(job.settings, settingsText(settings), { sync: each });
   fill(job, 'pending', tasks, each);
   if (succeeded.size > 0) fill(job, 'succeeded', succeeded, each);
   if (each) syncFolder(job.root);
   else syncFileSystem(job.root);
+}
+
+/** For people, on lines of their own; where that were long, its indentation could make it too large to be read. */
+function settingsText(settings: Raw): string {
+  const text = JSON.stringify(settings, null, 2);
+  return `${text.length > 100_000 ? JSON.stringify(settings) : text}\n`;
 }
 
 function fill(job: JobLayout, state: State, tasks: ReadonlyMap<string, Raw>, sync: boolean): void {

@@ -66,17 +66,28 @@ export function expandTask(id: string, task: Raw, around: Around): Family | unde
   return { members, head: { command: ['true'], description, [FOR_EACH_KEY]: members.size } };
 }
 
-/** With nothing to wait for, what depends on it still waits for what it would have waited for. */
+/**
+ * With nothing to wait for, what depends on it still waits for what it would have waited for. All of it is filled in, so that
+ * the same is wrong with it as if there were entries.
+ */
 function emptyHead(id: string, template: Raw, { variables, filler }: Around): Raw {
+  const scope: Scope = {
+    valueOf: (name) => (/^(item|index)\b/.test(name) ? '' : variables.valueOf(name)),
+    names: variables.names,
+  };
+  const { dependencies: filled, run_if } = fillKeys(template, scope, ['tasks', id], filler);
   const named = Array.isArray(template.dependencies) ? (template.dependencies as unknown[]) : [];
-  const own = named.filter((one) => typeof one !== 'string' || !/\$\{(item|index)\b/.test(one));
-  const { dependencies } = fillKeys({ dependencies: own }, variables, ['tasks', id], filler);
+  const dependencies = named.flatMap((one, i) => (isOfItem(one) ? [] : [(filled as unknown[])[i]]));
   return {
     command: ['true'],
     description: 'for_each of an empty list: there was nothing to do',
-    ...(own.length > 0 && { dependencies }),
-    ...(template.run_if !== undefined && { run_if: template.run_if }),
+    ...(dependencies.length > 0 && { dependencies }),
+    ...(run_if !== undefined && !isOfItem(template.run_if) && { run_if }),
   };
+}
+
+function isOfItem(value: unknown): boolean {
+  return typeof value === 'string' && /\$\{(item|index)\b/.test(value);
 }
 
 function itemsOf(written: unknown, path: Problem['path'], { variables, filler, linesOf }: Around): Item[] | undefined {

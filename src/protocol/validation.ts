@@ -142,22 +142,30 @@ export const isArgument = checkOf(argumentProblem);
 
 export const MAX_DEPTH = 100;
 
-/** About how many bytes `value` has as JSON; stops counting past `limit`. Infinity if it is nested deeper than MAX_DEPTH. */
+/** What JSON writes as two characters or more. */
+// oxlint-disable-next-line no-control-regex
+const ESCAPED = /["\\\u0000-\u001f\ud800-\udfff]/;
+
+function bytesOf(text: string): number {
+  return ESCAPED.test(text) ? Buffer.byteLength(JSON.stringify(text)) : Buffer.byteLength(text) + 2;
+}
+
+/** About how many bytes `value` has as JSON, and seldom fewer; stops counting past `limit`. Infinity if it is nested deeper than MAX_DEPTH. */
 export function weigh(value: unknown, limit: number): number {
   let bytes = 0;
   const todo: { value: unknown; depth: number }[] = [{ value, depth: 0 }];
   for (let next = todo.pop(); next !== undefined && bytes <= limit; next = todo.pop()) {
     if (next.depth > MAX_DEPTH) return Number.POSITIVE_INFINITY;
     const depth = next.depth + 1;
-    if (typeof next.value === 'string') bytes += Buffer.byteLength(next.value) + 2;
+    if (typeof next.value === 'string') bytes += bytesOf(next.value);
     else if (typeof next.value !== 'object' || next.value === null) bytes += String(next.value).length;
     else if (Array.isArray(next.value)) {
-      bytes += 1 + next.value.length;
+      bytes += Math.max(2, 1 + next.value.length);
       if (bytes <= limit) for (const item of next.value) todo.push({ value: item, depth });
     } else {
       bytes += 2;
       for (const [key, item] of Object.entries(next.value)) {
-        bytes += key.length + 4;
+        bytes += bytesOf(key) + 2;
         todo.push({ value: item, depth });
       }
     }

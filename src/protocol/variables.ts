@@ -161,12 +161,19 @@ const TEXT_KEYS: ReadonlySet<string> = new Set(
   'name job description command args shell dependencies cwd env env_file env_from stdin'.split(' '),
 );
 
-/** An object of a workflow, its values filled in. Keys of the owner's own (`x-…`) and `$schema` stay as they are. */
+/**
+ * An object of a workflow, its values filled in, those of its `defaults` by their own keys. Keys of the owner's own (`x-…`)
+ * and `$schema` stay as they are.
+ */
 export function fillKeys(raw: Raw, scope: Scope, path: Problem['path'], filler: Filler): Raw {
   let filled = raw;
   for (const [key, value] of Object.entries(raw)) {
     if (key.startsWith('x-') || key === '$schema') continue;
-    const now = filler.fill(value, scope, [...path, key], TEXT_KEYS.has(key));
+    const at = [...path, key];
+    const now =
+      key === 'defaults' && isObject(value)
+        ? fillKeys(value, scope, at, filler)
+        : filler.fill(value, scope, at, TEXT_KEYS.has(key));
     if (now === value) continue;
     if (filled === raw) filled = { ...raw };
     filled[key] = now;

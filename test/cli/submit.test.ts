@@ -49,6 +49,21 @@ describe('variables', () => {
   });
 });
 
+describe('the size of what is submitted', () => {
+  it('is that of its file: quotes and lines count as they are written, and job.json is read whatever is in it', async () => {
+    const stdin = 'say "hi"\n'.repeat(100_000);
+    writeFileSync(place.aside('heavy.json'), JSON.stringify({ tasks: { a: { shell: 'cat', stdin } } }));
+    const { status, err } = await place.spoold('submit', 'heavy.json');
+    assert.equal(status, 2);
+    assert.match(err, /tasks\.a: is larger than 1 MB/);
+    await place.start();
+    const args = Array.from({ length: 95_000 }, () => 'a');
+    const tasks = { a: { command: ['true'] } };
+    writeFileSync(place.aside('wide.json'), JSON.stringify({ defaults: { command: 'echo', args }, tasks }));
+    assert.equal((await place.spoold('submit', '--wait', 'wide.json')).status, 0);
+  });
+});
+
 describe('submit --dry-run', () => {
   const flow = `tasks:
   a: {command: [a]}

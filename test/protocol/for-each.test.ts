@@ -12,8 +12,8 @@ const options: WorkflowOptions = {
   },
 };
 
-function workflow(text: string): Workflow {
-  const parsed = parseWorkflow(text, 'flow.yaml', options);
+function workflow(text: string, vars: Record<string, string> = {}): Workflow {
+  const parsed = parseWorkflow(text, 'flow.yaml', { ...options, vars: new Map(Object.entries(vars)) });
   if (!parsed.ok) assert.fail(parsed.problems.join('\n'));
   return parsed.workflow;
 }
@@ -103,6 +103,14 @@ tasks:
     dependencies: ['get'],
     run_if: 'always',
   });
+});
+
+test('of an empty list all is filled in as well, so that what is right or wrong does not hang on the list', () => {
+  const flow =
+    'tasks: {a: {for_each: [], shell: "do ${item} ${OUT}", dependencies: ["${G}"], run_if: "${WHEN}"}, get: {shell: x}}';
+  const { tasks } = workflow(flow, { OUT: '/x', G: 'get', WHEN: 'always' });
+  assert.deepEqual([tasks.get('a')?.dependencies, tasks.get('a')?.run_if], [['get'], 'always']);
+  assert.match(problems(flow)[0] ?? '', /tasks\.a\.shell: \$\{OUT\} is not defined/);
 });
 
 test('what is wrong is said once for all of a family, at the place in the file', () => {

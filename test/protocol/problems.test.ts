@@ -140,6 +140,16 @@ test('a text of any depth or length is looked through without a deep stack', () 
   assert.equal(weigh(JSON.parse(`${deep}${']'.repeat(1_000_000)}`), Number.MAX_VALUE), Number.POSITIVE_INFINITY);
 });
 
+test('a value weighs what it has as JSON, or a little more', () => {
+  fc.assert(
+    fc.property(fc.jsonValue(), (value) => {
+      const bytes = Buffer.byteLength(JSON.stringify(value));
+      const weight = weigh(value, Number.MAX_VALUE);
+      assert.ok(weight >= bytes && weight <= 3 * bytes, `${weight} of ${bytes}`);
+    }),
+  );
+});
+
 test('what is shown of a hostile text is short, on one line, and nothing a terminal obeys', () => {
   assert.equal(quote('a\u001b[2J\n\u202e\u009b'), '"a\\u001b[2J\\n\\u202e\\u009b"');
   assert.ok(quote('x'.repeat(1000)).length < 70);

@@ -41,6 +41,24 @@ tasks:
   assert.deepEqual(tasks.get('load'), { shell: 'load 2030-01-31', dependencies: ['fetch'] });
 });
 
+test('in the defaults it depends on the key as anywhere: text stays text, and keys of your own stay as they are', () => {
+  const { settings, rawSettings } = workflow(
+    `
+defaults:
+  env: {VERSION: "\${V}"}
+  cwd: "\${D}"
+  shell: "\${YES}"
+  retry: "\${N}"
+  x-mine: "\${V}"
+tasks: {a: {description: a}}
+`,
+    { V: '1.10', D: '2024', YES: 'true', N: '3' },
+  );
+  const texts = { env: { VERSION: '1.10' }, cwd: '2024', shell: 'true' };
+  assert.deepEqual(rawSettings.defaults, { ...texts, retry: 3, 'x-mine': '${V}' });
+  assert.equal(settings.defaults.retry, 3);
+});
+
 test('--var goes above the file, and may bring a name that the file only uses', () => {
   const text = 'vars: {A: one, B: "${A}-b"}\ntasks: {x: {command: [echo, "${A}", "${B}", "${C}"]}}';
   assert.deepEqual(workflow(text, { A: 'two', C: 'three' }).tasks.get('x')?.command, ['echo', 'two', 'two-b', 'three']);
