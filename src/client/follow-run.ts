@@ -1,6 +1,6 @@
 // What the tasks of a job print, as they print it, until the job has ended. Each attempt that runs is watched in its run
-// directory from its mkdir to its result.json; a look every quarter of a second finds what the watches missed. Nothing
-// is kept of attempts that are over, so a job of any size may be followed.
+// directory from its mkdir to its result.json; a look every quarter of a second finds what the watches missed. Of attempts
+// that are over only the names are kept, and folders are read a tenth of the time at most, so a job of any size may be followed.
 import {
   closeSync,
   constants,
@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path';
 import { unless } from '../errors.ts';
 import { ensureFolder, isThere, namesIn } from '../host/atomic.ts';
-import { wallClock } from '../host/clock.ts';
+import { monotonic, wallClock } from '../host/clock.ts';
 import type { JobLayout, RunLayout } from '../protocol/layout.ts';
 import { compareNatural, parseRunName, type RunName } from '../protocol/names.ts';
 import { isVoid } from '../store/runs.ts';
@@ -29,6 +29,10 @@ export interface FollowHandlers {
 }
 
 const LOOK_EVERY_MS = 250;
+/** After a look into folders that took longer than this, for they may have very many names, we leave them alone for a while: */
+const LONG_LOOK_MS = 5;
+/** so many times as long. */
+const RESTS = 9;
 const CHUNK_BYTES = 64 * 1024;
 /** One attempt gives way to the others after so much. */
 const CHUNKS_AT_A_TIME = 16;
@@ -58,6 +62,8 @@ class Follower {
   private isDone = false;
   private isHeldUp = false;
   private lookIsDue = false;
+  /** Until when (monotonic ms) we leave folders alone. */
+  private restsUntil = 0;
 
   constructor(job: JobLayout, handlers: FollowHandlers, resolve: () => void, reject: (error: unknown) => void) {
     this.job = job;
@@ -104,20 +110,22 @@ class Follower {
     }
   }
 
-  private soon(): void {
+  private soon(ms = 3): void {
     if (this.lookIsDue) return;
     this.lookIsDue = true;
     setTimeout(() => {
       this.lookIsDue = false;
       this.guard(() => this.look(false));
-    }, 3);
+    }, ms);
   }
 
   private look(byTimer: boolean): void {
-    this.meetNew();
+    const rest = this.restsUntil - monotonic();
+    if (byTimer && rest <= 0) this.meetNew(); // else the watch tells
     for (const tail of [...this.active.values()]) if (byTimer || tail.isDue) this.read(tail);
-    if (this.active.size > 0 && !byTimer) return;
-    if (sizeOf(unfinishedIn(this.job)) > 0) return;
+    if (this.active.size > 0 && (!byTimer || rest > 0)) return;
+    if (rest > 0) return this.soon(rest);
+    if (this.paced(() => sizeOf(unfinishedIn(this.job))) > 0) return;
     // Attempts that ended meanwhile have made their directories before what they belong to left pending/ and running/.
     this.meetNew(true);
     for (const tail of [...this.active.values()]) this.read(tail, true);
@@ -139,10 +147,20 @@ class Follower {
     if (stat === undefined || (!always && stat.mtimeNs === this.runsSeen)) return;
     // A clock of the file system ticks slowly: a folder changed just now may change again unseen.
     this.runsSeen = wallClock() - Number(stat.mtimeMs) > 100 ? stat.mtimeNs : 0n;
-    const unknown = namesIn(this.job.runs).filter((name) => !this.active.has(name) && !this.over.has(name));
-    const made = new Map(unknown.map((name) => [name, birthOf(join(this.job.runs, name))]));
-    unknown.sort((a, b) => Number((made.get(a) ?? 0n) - (made.get(b) ?? 0n)) || compareNatural(a, b));
+    const unknown = this.paced(() => {
+      const names = namesIn(this.job.runs).filter((name) => !this.active.has(name) && !this.over.has(name));
+      const made = new Map(names.map((name) => [name, birthOf(join(this.job.runs, name))]));
+      return names.sort((a, b) => Number((made.get(a) ?? 0n) - (made.get(b) ?? 0n)) || compareNatural(a, b));
+    });
     for (const name of unknown) this.meet(name);
+  }
+
+  private paced<T>(look: () => T): T {
+    const before = monotonic();
+    const found = look();
+    const now = monotonic();
+    if (now - before > LONG_LOOK_MS) this.restsUntil = Math.max(this.restsUntil, now) + RESTS * (now - before);
+    return found;
   }
 
   private meet(name: string): void {
