@@ -1,5 +1,5 @@
 // `spoold add COMMAND…`: a task that runs the command here, in this environment, when its turn comes.
-import { text as textOf } from 'node:stream/consumers';
+import { buffer as bytesOf } from 'node:stream/consumers';
 import { Option } from 'clipanion';
 import type { Many } from '../client/add-many.ts';
 import type { Layout } from '../protocol/layout.ts';
@@ -125,8 +125,8 @@ export class AddCommand extends ReportingCommand {
 
 /** The lines of a file, or of standard input. */
 async function linesOf(path: string): Promise<string[]> {
-  const { readTextFile } = await import('../client/workflow.ts');
-  const text = path === '-' ? await textOf(process.stdin) : readTextFile(path);
+  const { readTextFile, textOfBytes } = await import('../client/workflow.ts');
+  const text = path === '-' ? textOfBytes(await bytesOf(process.stdin), 'standard input') : readTextFile(path);
   const lines = text.split('\n');
   if (lines.at(-1) === '') lines.pop();
   return lines;

@@ -40,12 +40,12 @@ export class GraphCommand extends ReportingCommand {
   private async graph(): Promise<TaskGraph> {
     const { graphOfJob, graphOfWorkflow } = await import('../client/graph.ts');
     if (/\.(ya?ml|json)$/.test(this.what) || (this.what.includes('/') && existsSync(this.what))) {
-      const [{ jobNameFor, readWorkflow }, { givenVariables }] = await Promise.all([
+      const [{ nameLike, readWorkflow }, { givenVariables }] = await Promise.all([
         import('../client/workflow.ts'),
         import('./task-options.ts'),
       ]);
       const workflow = readWorkflow(this.what, await givenVariables(this.vars));
-      return graphOfWorkflow(workflow, jobNameFor(workflow, this.what, undefined));
+      return graphOfWorkflow(workflow, nameLike(workflow, this.what));
     }
     if (this.vars.length > 0) throw usageError('--var is for a workflow file.');
     const [{ resolveAddress }, { openDirectory }] = await Promise.all([

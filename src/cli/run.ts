@@ -47,8 +47,7 @@ export class RunCommand extends BaseCommand {
     const running = runningDirectory(this.dir, process.env);
     const work = await this.work();
     const interruption = new Interruption();
-    const venue =
-      running === undefined ? makePrivateDirectory(work, process.env) : joinDirectory(running, work, process.env);
+    const venue = running === undefined ? makePrivateDirectory(work) : joinDirectory(running, work, process.env);
     return venue.isPrivate ? runPrivately(venue, work, interruption) : runThere(venue, work, interruption);
   }
 

@@ -1,7 +1,7 @@
 // `run`: work that is done now, by the daemon of the directory if one runs, else in a private state directory that the
 // caller serves itself. The work is a job like any other; what it came to is read from where its tasks lie at the end.
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, mkdtempSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as pauseFor } from 'node:timers/promises';
@@ -24,7 +24,7 @@ import { isServed } from './place.ts';
 import { submitJob } from './submit.ts';
 import { unfinishedIn } from './unfinished.ts';
 import { recordEvents } from './who.ts';
-import { type Given, jobFilesOf, jobNameFor, type JobFiles, readWorkflow } from './workflow.ts';
+import { type Given, jobFilesOf, type JobFiles, nameLike, readWorkflow } from './workflow.ts';
 
 /** What is to be run: one command, or the tasks of a file. */
 export interface Work {
@@ -47,10 +47,10 @@ export function commandWork(keys: Raw): Work {
   };
 }
 
-/** A workflow file. Errors: FILE_UNREADABLE, WORKFLOW_INVALID, JOB_NAME. */
+/** A workflow file. Errors: FILE_UNREADABLE, WORKFLOW_INVALID. */
 export function workflowWork(path: string, vars: Given): Work {
   const workflow = readWorkflow(path, vars);
-  return { name: jobNameFor(workflow, path, undefined), files: jobFilesOf(workflow, path), only: undefined };
+  return { name: nameLike(workflow, path), files: jobFilesOf(workflow, path), only: undefined };
 }
 
 /** Where work is done. */
@@ -92,11 +92,12 @@ export function joinDirectory(layout: Layout, work: Work, env: NodeJS.ProcessEnv
 }
 
 /** Queues the work in a new directory that only this user can look into. Errors: RUN_RESOURCES. */
-export function makePrivateDirectory(work: Work, env: NodeJS.ProcessEnv): Venue {
+export function makePrivateDirectory(work: Work): Venue {
   refuseResources(work);
   ownUmask();
   process.umask(0o077);
-  const root = mkdtempSync(join(roomFor(env), 'spoold-run-'));
+  // Not in $XDG_RUNTIME_DIR, which is small, in memory, and taken away at the end of the session.
+  const root = mkdtempSync(join(tmpdir(), 'spoold-run-'));
   try {
     const layout = openStateDir(root, { create: true });
     process.umask(umaskOf(layout.root));
@@ -124,13 +125,6 @@ function refuseResources({ files: { settings, tasks } }: Work): void {
       },
     );
   }
-}
-
-function roomFor(env: NodeJS.ProcessEnv): string {
-  const runtime = env.XDG_RUNTIME_DIR;
-  const isUsable =
-    runtime && unless(['ENOENT', 'EACCES', 'ENOTDIR', 'EROFS'], () => (accessSync(runtime, constants.W_OK), true));
-  return isUsable ? runtime : tmpdir();
 }
 
 /**

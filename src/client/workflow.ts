@@ -4,6 +4,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { errnoOf, SpooldError } from '../errors.ts';
 import type { LinesOf } from '../protocol/for-each.ts';
+import { idPart } from '../protocol/made-ids.ts';
 import { nameProblem } from '../protocol/names.ts';
 import type { Raw } from '../protocol/task.ts';
 import { isObject } from '../protocol/validation.ts';
@@ -18,13 +19,29 @@ export function readTextFile(path: string): string {
     const stat = statSync(path);
     if (stat.isDirectory()) throw new SpooldError('FILE_UNREADABLE', `${path} is a folder.`, { path });
     if (stat.size > MAX_FILE_BYTES) throw new SpooldError('FILE_UNREADABLE', `${path} is larger than 64 MB.`, { path });
-    return readFileSync(path, 'utf8');
+    return textOfBytes(readFileSync(path), path);
   } catch (error) {
     if (error instanceof SpooldError) throw error;
     const message =
       errnoOf(error) === 'ENOENT' ? `There is no file ${path}.` : `${path} cannot be read: ${(error as Error).message}`;
     throw new SpooldError('FILE_UNREADABLE', message, { path, cause: error });
   }
+}
+
+/** What a person wrote, as text; what is none would come out as other words. Errors: FILE_UNREADABLE. */
+export function textOfBytes(bytes: Buffer, path: string): string {
+  const text = bytes.toString('utf8');
+  const again = Buffer.from(text);
+  if (bytes.equals(again)) return text;
+  const line = again.subarray(0, firstDifference(bytes, again)).toString('latin1').split('\n').length;
+  throw new SpooldError('FILE_UNREADABLE', `${path}:${line}: there is something in this line that is not UTF-8.`, {
+    path,
+    hint: 'Save it as UTF-8; iconv -f LATIN1 -t UTF-8 makes it of a file in Latin-1.',
+  });
+}
+
+function firstDifference(a: Buffer, b: Buffer): number {
+  return a.findIndex((byte, i) => byte !== b[i]);
 }
 
 /** Variables given besides the file, as `--var` does. */
@@ -69,6 +86,11 @@ export function jobNameFor(workflow: Workflow, path: string, said: string | unde
   throw new SpooldError('JOB_NAME', `${JSON.stringify(name)} cannot be the name of a job: ${problem}.`, {
     hint: 'Name it with --job.',
   });
+}
+
+/** As `jobNameFor`, for what is queued nowhere, or where a name like it will do: what is not allowed in one becomes `-`. */
+export function nameLike(workflow: Workflow, path: string): string {
+  return workflow.name ?? (idPart(basename(path, extname(path))).slice(0, 60) || 'workflow');
 }
 
 /** A job's settings and its tasks, as they go to the disk. */

@@ -63,7 +63,7 @@ export function environmentOf(world: World, spec: TaskSpec, cwd: string): Enviro
     ...spec.env,
   };
   if (spec.envFrom !== undefined) {
-    const captured = readCaptured(world, spec.envFrom);
+    const captured = wantedOf(readCaptured(world, spec.envFrom), spec.inheritEnv ?? true);
     const changed = Object.entries(captured).filter(([name, value]) => world.inherited[name] !== value);
     return {
       set: { ...Object.fromEntries(changed), ...said },
@@ -74,6 +74,13 @@ export function environmentOf(world: World, spec: TaskSpec, cwd: string): Enviro
   if (inherit === true) return { set: said, unset: [] };
   const wanted = new Set(inherit === false ? [] : inherit);
   return { set: said, unset: Object.keys(world.inherited).filter((name) => !wanted.has(name) && !KEPT.has(name)) };
+}
+
+/** What is inherited of a captured environment: the config's word is about the daemon's own. */
+function wantedOf(env: Record<string, string>, inherit: boolean | readonly string[]): Record<string, string> {
+  if (inherit === true) return env;
+  const wanted = new Set([...KEPT, ...(inherit || [])]);
+  return Object.fromEntries(Object.entries(env).filter(([name]) => wanted.has(name)));
 }
 
 function readEnvFile(path: string): Record<string, string> {

@@ -249,7 +249,8 @@ function holdWhileDiskIsLow(world: World): void {
         ? `${disk.ffree} inodes are free`
         : undefined;
   const holding =
-    low && `the disk is nearly full: ${low}, and min_free asks for ${Math.floor(bytes / 1e6)} MB and ${inodes} inodes`;
+    low &&
+    `the disk is nearly full: ${low} where ${world.layout.root} is, and min_free asks for ${Math.floor(bytes / 1e6)} MB and ${inodes} inodes`;
   if (holding === world.holding) return;
   if (holding === undefined) world.log.info('there is room again: starting tasks');
   else world.log.warn('nothing new is started', { reason: holding });

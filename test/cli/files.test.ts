@@ -52,6 +52,18 @@ describe('validate', () => {
     );
   });
 
+  it('names the line where a file is not UTF-8, and so does who takes lines of one', async () => {
+    writeFileSync(join(root, 'latin.json'), Buffer.from('{\n"command": ["echo",\n"caf\xe9"]}', 'latin1'));
+    const { status, err } = await spoold('validate', 'latin.json');
+    assert.equal(status, 2);
+    assert.match(err, /latin\.json:3: there is something in this line that is not UTF-8/);
+    writeFileSync(join(root, 'latin.txt'), Buffer.from('a\ncaf\xe9\n', 'latin1'));
+    const added = await spoold('add', '--dir', join(root, 'none'), 'echo', '::::', 'latin.txt');
+    assert.equal(added.status, 2);
+    assert.match(added.err, /latin\.txt:2: /);
+    assert.equal((await spoold('validate', write('replaced.json', '{"command": ["echo", "\ufffd"]}'))).status, 0);
+  });
+
   it('gives each problem its line and the word that was meant, and ends with 2', async () => {
     const { status, out } = await spoold(
       'validate',

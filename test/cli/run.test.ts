@@ -104,6 +104,16 @@ describe('spoold run, where no daemon runs', () => {
     assert.match(err, /bad\/b skipped: because a is failed/);
   });
 
+  it('runs a workflow whose file has a name that is none of a job, in the temporary folder whatever else is offered', async () => {
+    const file = desk.write('my flow.yaml', 'tasks: {a: {command: [echo, "hi"]}, b: {shell: exit 1}}\n');
+    const { out, err } = await speak(['run', file], {
+      cwd: desk.root,
+      env: { ...desk.env, XDG_RUNTIME_DIR: desk.root },
+    });
+    assert.equal(out, 'my-flow/a | hi\n');
+    assert.ok(err.includes(join(desk.temporary, 'spoold-run-')), err);
+  });
+
   it('refuses a workflow that is not valid, with its lines, and runs nothing of it', async () => {
     const file = desk.write('wrong.yaml', 'tasks:\n  a: {command: [touch, ran], needs: [b]}\n');
     const { status, err, out } = await desk.run(file);

@@ -70,6 +70,14 @@ describe('the environment of a command', { concurrency: true }, () => {
     const job = place.job('captured').drop('x', { shell: 'echo "$A $B [$TEST_PLACE]"', env_from: sha256 });
     await job.comesTo('succeeded', 'x');
     assert.equal(job.output('x'), 'captured config []\n');
+    for (const [id, inherit_env, said] of [
+      ['bare', false, '[] []'],
+      ['listed', ['A'], '[captured] []'],
+    ] as const) {
+      job.drop(id, { shell: 'echo "[$A] [$TEST_PLACE]"; ls / >/dev/null', env_from: sha256, inherit_env });
+      await job.comesTo('succeeded', id);
+      assert.equal(job.output(id), `${said}\n`);
+    }
   });
 
   const missing: [string, Record<string, unknown>, string, RegExp][] = [
