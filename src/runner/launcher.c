@@ -207,6 +207,13 @@ static bool read_script(void) {
 
 // ---- The command ----
 
+// The daemon ends the attempt: it has sent TERM, or is about to, and sends KILL after `kill_after`. The file may be a
+// link that leads nowhere; an empty one counts for nothing.
+static bool is_being_ended(void) {
+  struct stat ending;
+  return lstat("ending", &ending) == 0 && ending.st_size > 0;
+}
+
 static mode_t own_mask;
 
 static const int SIGNALS[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE, SIGALRM};
@@ -267,9 +274,10 @@ static void become(char **argv, char **env) {
   }
 }
 
-// Starts a program in a group of its own, its output in the log. 0 if it could not be executed: then nothing has run.
+// Starts a program in a group of its own, its output in the log. 0 if it could not be executed, -1 and errno if there is
+// no process to be had: then nothing has run.
 // The child borrows this process's memory until it has become the command (vfork), so it must not change any.
-static __attribute__((noinline)) pid_t start(char **argv, char **env, const char *cwd, int input, int log) {
+static __attribute__((noinline)) pid_t try_to_start(char **argv, char **env, const char *cwd, int input, int log) {
   static volatile bool failed;
   sigset_t all, before;
   sigfillset(&all);
@@ -288,13 +296,30 @@ static __attribute__((noinline)) pid_t start(char **argv, char **env, const char
     failed = true;
     _exit(127);
   }
+  int error = errno;
   if (child > 0 && failed) {
     waitpid(child, NULL, 0);
     child = 0;
   }
   command = child;
   sigprocmask(SIG_SETMASK, &before, NULL);
+  errno = error;
   return child;
+}
+
+static void pause_ms(long ms) {
+  struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+  nanosleep(&time, NULL);
+}
+
+// Where a limit on processes is reached, or memory is short, it waits: an attempt that has begun must not be lost for it.
+// One that is being ended by then is not started any more.
+static pid_t start(char **argv, char **env, const char *cwd, int input, int log) {
+  for (;;) {
+    pid_t child = try_to_start(argv, env, cwd, input, log);
+    if (child >= 0 || (errno != EAGAIN && errno != ENOMEM) || is_being_ended()) return child;
+    pause_ms(1000);
+  }
 }
 
 static pid_t start_command(int log) {
@@ -332,18 +357,6 @@ static bool group_lives(pid_t group) {
   }
   closedir(processes);
   return lives;
-}
-
-static void pause_ms(long ms) {
-  struct timespec time = {ms / 1000, ms % 1000 * 1000000};
-  nanosleep(&time, NULL);
-}
-
-// The daemon ends the attempt: it has sent TERM, or is about to, and sends KILL after `kill_after`. The file may be a
-// link that leads nowhere; an empty one counts for nothing.
-static bool is_being_ended(void) {
-  struct stat ending;
-  return lstat("ending", &ending) == 0 && ending.st_size > 0;
 }
 
 // Waits at most so long for the command's group to end, however long the daemon takes for it; looks often at first.
