@@ -14,6 +14,8 @@ export class GroupSync {
   private readonly world: World;
   private underWay: Promise<void> | undefined;
   private notBefore = 0;
+  /** Why the last one failed: said once. */
+  private failure: string | undefined;
 
   constructor(world: World) {
     this.world = world;
@@ -45,6 +47,7 @@ export class GroupSync {
     world.unsynced = false;
     try {
       await this.synced();
+      this.failure = undefined;
       let since = monotonic();
       for (const action of actions) {
         this.perform(action);
@@ -53,7 +56,10 @@ export class GroupSync {
         since = monotonic();
       }
     } catch (error) {
-      world.log.warn('a sync failed; tried again', { error: (error as Error).message });
+      const { message } = error instanceof AggregateError ? (error.errors.at(-1) as Error) : (error as Error);
+      if (message !== this.failure) world.log.warn('a sync failed; tried again', { error: message });
+      this.failure = message;
+      world.unsynced = true;
       for (const action of actions) world.afterSync(action);
     }
     this.notBefore = monotonic() + PAUSE_MS;

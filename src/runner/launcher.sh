@@ -6,7 +6,7 @@
 #   in    run RUNDIR INODE        fork a runner for this attempt
 #         sync TOKEN              sync the file system of the state directory, in the background
 #   out   done RUNDIR             that runner has ended, with or without having run anything
-#         synced TOKEN
+#         synced TOKEN            or `unsynced TOKEN`, where something could not be written
 #
 # At the end of its input it goes; runners stay until their commands have ended. A runner leaves in its run directory
 #   pid           line 1, before anything else: PID STARTTIME BOOT_ID PID_NAMESPACE HOST INODE
@@ -157,9 +157,13 @@ insist() {
   done
 }
 
+# A `sync` that cannot sync one file system (which /proc tells) syncs all, and says nothing of what could not be written.
 flush() {
-  command -p sync -f . || command -p sync
-  printf 'synced %s\n' "$1"
+  if command -p sync -f . || { ! command -p sync -f /proc && command -p sync; }; then
+    printf 'synced %s\n' "$1"
+  else
+    printf 'unsynced %s\n' "$1"
+  fi
   exit 0
 }
 

@@ -53,7 +53,7 @@ export interface Launcher {
   readonly pid: number;
   /** Has a runner started for this run directory (relative to the state directory). */
   handOver(dir: string): void;
-  /** Syncs the file system of the state directory; rejects if the launcher ends before it is done. */
+  /** Syncs the file system of the state directory; rejects if something could not be written, or the launcher ends before it is done. */
   sync(): Promise<void>;
   /** Lets the launcher go. Runners stay, and no longer keep this process. */
   end(): void;
@@ -79,7 +79,7 @@ export function startLauncher(options: LauncherOptions): Launcher {
 function programOf(kind: LauncherKind, path: string | undefined): string[] {
   if (kind === 'native') return [NATIVE].filter(isExecutable);
   const shell = kind === 'bash' ? findBash(path) : (findProgram('sh', path) ?? '/bin/sh');
-  if (shell === undefined) return [];
+  if (shell === undefined || (kind === 'posix' && findProgram('setsid', path) === undefined)) return [];
   // -p: what the environment says to bash itself (functions, BASH_ENV) is for commands, not for the launcher.
   return [shell, ...(kind === 'bash' ? ['-p'] : []), SCRIPT, kind];
 }
@@ -171,13 +171,15 @@ class Speaker implements Launcher {
     for (const line of lines) {
       const [word, argument = '', ...facts] = line.split(' ');
       if (word === 'done') this.#events.onDone(argument, toldBy(facts));
-      if (word === 'synced') this.#synced(argument);
+      if (word === 'synced') this.#take(argument)?.resolve();
+      if (word === 'unsynced') this.#take(argument)?.reject(unwritten());
     }
   }
 
-  #synced(token: string): void {
-    this.#syncs.get(token)?.resolve();
+  #take(token: string): Waiter | undefined {
+    const waiter = this.#syncs.get(token);
     this.#syncs.delete(token);
+    return waiter;
   }
 
   #exit(reason: string): void {
@@ -194,6 +196,13 @@ function toldBy(facts: readonly string[]): Told | undefined {
   if (startedAt === undefined || finishedAt === undefined || outputBytes === undefined) return undefined;
   const inode = facts[7] ?? '';
   return { status, cpuTicks, maxRss: maxRss * 1024, startedAt, finishedAt, outputBytes, isClosed: closed === 1, inode };
+}
+
+function unwritten(): SpooldError {
+  return new SpooldError('SYNC_FAILED', 'the disk could not take all that was written', {
+    hint: 'The log of the kernel (dmesg) says more; is the disk full?',
+    exit: 1,
+  });
 }
 
 function gone(reason: string): SpooldError {

@@ -18,6 +18,8 @@ import {
   removeEmptyFolder,
   renameFolder,
 } from '../host/atomic.ts';
+import { uptime } from '../host/clock.ts';
+import { isOfThisBoot, TICKS_PER_SECOND } from '../host/identity.ts';
 import { type JobLayout, RunLayout } from '../protocol/layout.ts';
 import { parseRunName, runName } from '../protocol/names.ts';
 import { parsePidFile, type PidFile, type RunnerLine } from '../protocol/pid-file.ts';
@@ -164,7 +166,7 @@ export function handedOverOn(run: RunLayout): string | undefined {
 /** The resources that the attempt was given, as its `run` says. */
 export function holdingsOf(run: RunLayout): Holdings {
   const text = unless(NO_FILE, () => readRegular(run.script));
-  const [, held] = /^# holds: (.+)$/m.exec(text ?? '') ?? [];
+  const [, held] = /^(?:#.*\n)*# holds: (.+)\n/.exec(text ?? '') ?? []; // the command may have such a line, too
   return held === undefined ? NO_HOLDINGS : parseHoldings(held);
 }
 
@@ -188,13 +190,20 @@ export interface RunTimes {
   outputBytes: number;
 }
 
-/** When the runner began (the birth of its PID file) and said its last word (the last change of it), and how much was printed. */
-export function readTimes(run: RunLayout, fallback: number): RunTimes {
+/** When the runner began (the birth of its PID file, or what its first line says) and said its last word (the last change of it), and how much was printed. */
+export function readTimes(run: RunLayout, now: number): RunTimes {
   const pid = unless('ENOTDIR', () => statSync(run.pid, { throwIfNoEntry: false }));
   const output = unless('ENOTDIR', () => lstatSync(run.output, { throwIfNoEntry: false }));
-  const finishedAt = pid?.mtimeMs ?? fallback;
-  const birth = pid?.birthtimeMs || output?.birthtimeMs || finishedAt;
+  const finishedAt = pid?.mtimeMs ?? now;
+  const birth = pid?.birthtimeMs || output?.birthtimeMs || (startOf(run, now) ?? finishedAt);
   return { startedAt: Math.min(birth, finishedAt), finishedAt, outputBytes: output?.size ?? 0 };
+}
+
+/** Where the file system keeps no births: the start of the runner, if this host has not been started again since. */
+function startOf(run: RunLayout, now: number): number | undefined {
+  const { runner } = readPidFile(run);
+  if (runner === undefined || !isOfThisBoot(runner)) return undefined;
+  return now - (uptime() - runner.startTicks / TICKS_PER_SECOND) * 1000;
 }
 
 /** The results of earlier attempts, latest first, until `enough` says so; attempts without one are passed over. */

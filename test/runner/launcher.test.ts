@@ -328,9 +328,18 @@ test('commands inherit the environment without what names another attempt or ste
 
 test('a launcher that cannot be executed just now is missing, whichever way the system says so', (t) => {
   const dir = scratch(t);
-  copyFileSync('/bin/sh', join(dir, 'sh'));
+  for (const name of ['sh', 'setsid']) copyFileSync('/bin/sh', join(dir, name));
   const writer = openSync(join(dir, 'sh'), 'r+'); // ETXTBSY
   t.after(() => closeSync(writer));
+  const events = { onDone() {}, onExit() {} };
+  assert.throws(() => startLauncher({ dir, umask: 0o077, kind: 'posix', env: { PATH: dir }, ...events }), {
+    code: 'LAUNCHER_MISSING',
+  });
+});
+
+test('the posix launcher is missing where there is no setsid', (t) => {
+  const dir = scratch(t);
+  copyFileSync('/bin/sh', join(dir, 'sh'));
   const events = { onDone() {}, onExit() {} };
   assert.throws(() => startLauncher({ dir, umask: 0o077, kind: 'posix', env: { PATH: dir }, ...events }), {
     code: 'LAUNCHER_MISSING',

@@ -18,6 +18,7 @@ import fc from 'fast-check';
 import { createExclusive, isThere } from '../../src/host/atomic.ts';
 import type { JobLayout } from '../../src/protocol/layout.ts';
 import type { AttemptResult } from '../../src/protocol/result.ts';
+import { NO_HOLDINGS } from '../../src/protocol/resources.ts';
 import {
   claimedAttempt,
   claimTask,
@@ -26,6 +27,7 @@ import {
   discardRun,
   type Ending,
   findRun,
+  holdingsOf,
   isVoid,
   readEnding,
   readPidFile,
@@ -315,4 +317,13 @@ test('an attempt began when its pid file was made and ended when that was last c
   const times = readTimes(run, 5000);
   assert.ok(times.startedAt <= times.finishedAt && Math.abs(times.finishedAt - before) < 60_000);
   assert.equal(times.outputBytes, 5);
+});
+
+test('what an attempt holds is said at the head of its script, not by a line of its command', (t) => {
+  const { layout: run } = createRun(job(t), 'x', 1);
+  const rest = "cd / \nexec /bin/sh -e -c '\n# holds: gpu=0\n' sh </dev/null\n";
+  writeFileSync(run.script, `#!/bin/sh\n# Attempt 1.\n# boot: b\n${rest}`);
+  assert.deepEqual(holdingsOf(run), NO_HOLDINGS);
+  writeFileSync(run.script, `#!/bin/sh\n# Attempt 1.\n# boot: b\n# holds: gpu=1\n${rest}`);
+  assert.deepEqual([...holdingsOf(run)], [['gpu', [1]]]);
 });
