@@ -314,6 +314,28 @@ test('an exported function neither disturbs the launcher nor is lost', {
   assert.equal(attempt.log, 'mine\n');
 });
 
+test('no variable of a command is overwritten by one of the launcher', async (context) => {
+  const names =
+    readFileSync(new URL('../../src/runner/launcher.sh', import.meta.url), 'utf8').match(/[a-z_]+(?==)/g) ?? [];
+  const odd = Object.fromEntries(
+    [...names, ...'pid start times user system order argument inode stat host'.split(' ')]
+      .filter((name) => !name.startsWith('sp_'))
+      .map((name) => [name, `my ${name}`]),
+  );
+  for (const kind of KINDS) {
+    const served = new Served(kind, { ...process.env, ...odd });
+    context.after(() => served.end());
+    const attempt = served.start(['env']);
+    assert.equal(await attempt.status(), 0);
+    const lines = new Set(attempt.log.split('\n'));
+    assert.deepEqual(
+      Object.entries(odd).filter(([name, value]) => !lines.has(`${name}=${value}`)),
+      [],
+      kind,
+    );
+  }
+});
+
 test('commands inherit the environment without what names another attempt or steers a shell', () => {
   const env = {
     PATH: '/bin',
