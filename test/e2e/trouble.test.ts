@@ -39,7 +39,7 @@ describe('trouble', { concurrency: true }, () => {
     renameSync(place.at('jobs', '.odd'), place.at('jobs', 'odd'));
     await place.job('beside-odd').drop('good', { shell: 'echo good' }).comesTo('succeeded', 'good');
     assert.equal(place.daemon?.exitCode, null);
-    rmSync(place.at('jobs', 'odd'), { recursive: true });
+    rmSync(place.at('jobs', 'odd'), { recursive: true, maxRetries: 10, retryDelay: 20 });
   });
 
   it('runs/ that a hand has removed, with all that has ended, is made again by the next start', async () => {
