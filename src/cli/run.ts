@@ -6,6 +6,7 @@ import { Option } from 'clipanion';
 import type { RunOutcome, Venue, Work } from '../client/run.ts';
 import { SpooldError } from '../errors.ts';
 import type { Serving } from '../daemon/daemon.ts';
+import { shellWord } from '../protocol/shell.ts';
 import { BaseCommand } from './base.ts';
 import { Lines } from './lines.ts';
 import { note, printBytes, printError, usageError, whenUnprintable } from './print.ts';
@@ -132,7 +133,7 @@ async function runPrivately(venue: Venue, work: Work, interruption: Interruption
     await serving.ended;
     if (keep)
       note(
-        `what is left of it is kept in ${venue.layout.root} (spoold status --dir ${venue.layout.root}; rm -r when done)`,
+        `what is left of it is kept in ${venue.layout.root} (spoold status --dir ${shellWord(venue.layout.root)}; rm -r when done)`,
       );
     else removePrivateDirectory(venue);
   }
@@ -245,5 +246,5 @@ function tellFailure(
   if (unsuccessful.length > 10) shown.push(`  … and ${unsuccessful.length - 10} more`);
   if (only !== undefined && tasks === 1) note((unsuccessful[0]?.why ?? '') || `${only} did not succeed`);
   else note(`${unsuccessful.length} of ${tasks} tasks did not succeed:\n${shown.join('\n')}`);
-  if (!isPrivate) note(`more: spoold why ${job} --dir ${layout.root}`);
+  if (!isPrivate) note(`more: spoold why ${job} --dir ${shellWord(layout.root)}`);
 }

@@ -7,11 +7,12 @@ import { SpooldError, unless } from '../errors.ts';
 import { ensureFolderDurably, isThere, publish, syncFolder } from '../host/atomic.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { nameProblem } from '../protocol/names.ts';
+import { shellWord } from '../protocol/shell.ts';
 import type { State } from '../protocol/states.ts';
 import { mergeDefaults, parseTask, type Raw } from '../protocol/task.ts';
 import { formatProblem } from '../protocol/validation.ts';
 import { stateOf } from '../store/snapshot.ts';
-import { currentFolder, type Surroundings } from './directory.ts';
+import { currentFolder, dirOption, type Surroundings } from './directory.ts';
 import { keepEnvironment } from './environment.ts';
 import { jobDefaults } from './facts.ts';
 import { refuseTwin } from './find.ts';
@@ -90,7 +91,7 @@ function addToJob(layout: Layout, name: string, id: string | undefined, text: st
     ensureFolderDurably(pending);
     const published = unless('ENOENT', () => {
       const task = id ?? `${takeNumber(job.root, isUsed)}`;
-      if (id !== undefined) refuseIfUsed(job, name, id);
+      if (id !== undefined) refuseIfUsed(layout, name, id);
       const path = job.task('pending', task);
       if (!publish(path, text, { sync: true })) return undefined;
       syncFolder(pending);
@@ -111,18 +112,19 @@ export function isInUse(job: JobLayout, id: string): boolean {
   return usedAs(job, id) !== undefined;
 }
 
-function refuseIfUsed(job: JobLayout, name: string, id: string): void {
+function refuseIfUsed(layout: Layout, name: string, id: string): void {
+  const job = layout.job(name);
   const state = usedAs(job, id);
   if (state === undefined) return;
   const address = `${name}/${id}`;
   const instead =
     state === 'pending'
-      ? `change it: spoold edit ${address}`
+      ? `change it: spoold edit${dirOption(layout)} ${address}`
       : state === 'held'
-        ? `release that: mv ${job.held(id)} ${job.task('pending', id)}`
+        ? `release that: mv ${shellWord(job.held(id))} ${shellWord(job.task('pending', id))}`
         : state === 'running'
           ? ''
-          : `run it again: spoold retry ${address}`;
+          : `run it again: spoold retry${dirOption(layout)} ${address}`;
   throw new SpooldError('TASK_EXISTS', `${address} is there already: it is ${state}.`, {
     path: state === 'held' ? job.held(id) : job.task(state, id),
     hint: `Give this one another --id${instead === '' ? '.' : `, or ${instead}`}`,

@@ -17,7 +17,7 @@ import { isStateDir, openStateDir, umaskOf } from '../store/state-dir.ts';
 import { lastResult } from '../store/runs.ts';
 import { idsIn } from '../store/tasks.ts';
 import { daemonOf } from './daemon.ts';
-import { currentFolder, openDirectory, ownUmask, whereabouts } from './directory.ts';
+import { currentFolder, dirOption, openDirectory, ownUmask, whereabouts } from './directory.ts';
 import { keepEnvironment } from './environment.ts';
 import { causeOf, rejectionOf } from './facts.ts';
 import { isServed } from './place.ts';
@@ -138,11 +138,12 @@ export async function cancelAll(venue: Venue): Promise<void> {
   }
 }
 
-function unserved({ layout: { root }, job }: Venue): SpooldError {
+function unserved({ layout, job }: Venue): SpooldError {
+  const { root } = layout;
   return new SpooldError('CANCEL_UNSERVED', `No daemon serves ${root} any more, so what runs of ${job} runs on.`, {
     path: root,
     exit: 3,
-    hint: `It is cancelled, and a daemon ends it: spoold start --dir ${root}`,
+    hint: `It is cancelled, and a daemon ends it: spoold start${dirOption(layout)}`,
   });
 }
 

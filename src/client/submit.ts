@@ -26,6 +26,7 @@ import {
   jobTaken,
   putAside,
 } from '../store/archive.ts';
+import { dirOption } from './directory.ts';
 import { refuseTwin } from './find.ts';
 import { unfinishedIn } from './unfinished.ts';
 import { recordEvents } from './who.ts';
@@ -46,14 +47,14 @@ const SYNC_EACH_UP_TO = 8;
 /** Makes a job of settings and tasks; it survives a power cut when this returns. Errors: JOB_UNFINISHED, JOB_TAKEN, JOB_CASE. */
 export function submitJob(layout: Layout, name: string, files: JobFiles): Submitted {
   const job = layout.job(name);
-  refuseIfUnfinished(job, name);
+  refuseIfUnfinished(layout, name);
   refuseTwin(layout, name);
   ensureFolderDurably(layout.jobs);
   for (const one of archivingsIn(layout)) if (one.job === name) archive(layout, one); // a crash has left it
   const building = new JobLayout(join(layout.jobs, unfinishedName('submit')));
   try {
     build(building, files);
-    const former = putAside(layout, name, closeFinished(job, name), wallClock());
+    const former = putAside(layout, name, closeFinished(layout, name), wallClock());
     const isShown = moveNoReplace(building.root, job.root) === 'moved';
     syncFolder(layout.jobs);
     const notArchived = former && archive(layout, former);
@@ -70,11 +71,12 @@ export function submitJob(layout: Layout, name: string, files: JobFiles): Submit
  * Building took a while: what has started since would be ended, so nothing more may start while we look again. Gives which
  * folder that is said of.
  */
-function closeFinished(job: JobLayout, name: string): string | undefined {
+function closeFinished(layout: Layout, name: string): string | undefined {
+  const job = layout.job(name);
   const judged = folderAt(job.root);
   closeJob(job);
   try {
-    refuseIfUnfinished(job, name);
+    refuseIfUnfinished(layout, name);
   } catch (error) {
     createFolder(job.folder('running'));
     throw error;
@@ -119,14 +121,16 @@ function fill(job: JobLayout, state: State, tasks: ReadonlyMap<string, Raw>, syn
   if (sync) syncFolder(job.folder(state));
 }
 
-function refuseIfUnfinished(job: JobLayout, name: string): void {
+function refuseIfUnfinished(layout: Layout, name: string): void {
+  const job = layout.job(name);
   if (!isThere(job.root)) return;
   const { running, pending, held } = unfinishedIn(job);
   const left = [...running, ...pending, ...held.keys()];
   if (left.length === 0) return;
   const some = left.slice(0, 3).join(', ') + (left.length > 3 ? `, and ${left.length - 3} more` : '');
+  const dir = dirOption(layout);
   throw new SpooldError('JOB_UNFINISHED', `The job ${name} is there and not finished: ${some}.`, {
     path: job.root,
-    hint: `Wait for it (spoold wait ${name}), cancel it (spoold cancel ${name}), or give this one another name with --job.`,
+    hint: `Wait for it (spoold wait${dir} ${name}), cancel it (spoold cancel${dir} ${name}), or give this one another name with --job.`,
   });
 }

@@ -4,17 +4,17 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { unless } from '../errors.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
-import { JobLayout, type Layout } from '../protocol/layout.ts';
+import type { JobLayout, Layout } from '../protocol/layout.ts';
 import type { Address } from '../protocol/names.ts';
 import { UNSUCCESSFUL } from '../protocol/states.ts';
 import type { AttemptResult } from '../protocol/result.ts';
-import { formerJobs } from '../store/archive.ts';
 import { claimedAttempt, lastResult } from '../store/runs.ts';
 import { jobNames, type JobState, jobStateOf, stateOf, summarise } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
 import { surroundings } from './directory.ts';
 import { factsOf, readTask, textOf } from './facts.ts';
 import { findJob, findTask, type Found, heldNameOf } from './find.ts';
+import { JobFolder } from './job-folder.ts';
 import { pauseFor } from './logs.ts';
 import { placeOf } from './place.ts';
 import { refuseOwn } from './wait-itself.ts';
@@ -119,30 +119,32 @@ interface Target extends AwaitedJob {
 }
 
 function targetOf(layout: Layout, { job, task }: Address): Target {
-  if (task === undefined) return new WholeJob(layout, job, findJob(layout, job));
+  if (task === undefined) {
+    findJob(layout, job);
+    return new WholeJob(layout, job);
+  }
   findTask(layout, job, task);
   return new OneTask(layout, job, task);
 }
 
 class WholeJob implements Target {
   readonly name: string;
-  job: JobLayout;
-  private readonly layout: Layout;
-  private readonly inode: string | undefined;
+  private readonly folder: JobFolder;
   private last: Unfinished;
   private vanished = 0;
 
-  constructor(layout: Layout, name: string, job: JobLayout) {
-    this.layout = layout;
+  constructor(layout: Layout, name: string) {
     this.name = name;
-    this.job = job;
-    this.inode = inodeOf(job.root);
-    this.last = unfinishedIn(job);
+    this.folder = new JobFolder(layout, name);
+    this.last = unfinishedIn(this.job);
+  }
+
+  get job(): JobLayout {
+    return this.folder.layout;
   }
 
   hasEnded(): boolean {
-    if (inodeOf(this.job.root) !== this.inode) this.job = this.archived() ?? this.job;
-    if (inodeOf(this.job.root) !== this.inode) return true; // removed
+    if (!this.folder.isThere()) return true; // removed
     const before = this.last;
     if (sizeOf(this.unfinished()) > 0) this.vanished = 0;
     else if (this.vanished > 0 || !this.areAllThere(before)) return ++this.vanished > 3;
@@ -161,7 +163,7 @@ class WholeJob implements Target {
   }
 
   item(ended: boolean): WaitItem {
-    if (inodeOf(this.job.root) !== this.inode)
+    if (!this.folder.isThere())
       return { job: this.name, state: 'deleted', status: 1, message: 'its folder was removed' };
     const { counts } = summarise(this.job, wallClock());
     const state = jobStateOf(counts);
@@ -173,12 +175,6 @@ class WholeJob implements Target {
       status: state === 'failed' ? 1 : 0,
       ...(bad.length > 0 && { message: bad.join(', ') }),
     };
-  }
-
-  /** A job is its folder's inode, not its name: once ended, it may be archived while we look. */
-  private archived(): JobLayout | undefined {
-    const path = formerJobs(this.layout, this.name).find((former) => inodeOf(former) === this.inode);
-    return path === undefined ? undefined : new JobLayout(path);
   }
 }
 
@@ -299,9 +295,4 @@ function lastChange(job: JobLayout): number {
     (state) => unless('ENOTDIR', () => statSync(job.folder(state), { throwIfNoEntry: false }))?.mtimeMs ?? 0,
   );
   return Math.max(...times);
-}
-
-function inodeOf(path: string): string | undefined {
-  const stat = unless('ENOTDIR', () => statSync(path, { bigint: true, throwIfNoEntry: false }));
-  return stat && String(stat.ino);
 }

@@ -156,7 +156,7 @@ describe('add', () => {
     const held = await place.spoold('add', '-J', 'a', '--id', 'y', 'true');
     assert.equal(held.status, 2);
     assert.match(held.err, /a\/y is there already: it is held[^]*pending\/y\.held/);
-    assert.match(err, /spoold retry a\/x/);
+    assert.match(err, /spoold retry --dir \S+ a\/x/);
   });
 
   it('gives eight adders at once a number each, while their tasks run, and none twice', async () => {

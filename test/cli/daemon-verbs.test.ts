@@ -202,6 +202,7 @@ describe('init and unit', () => {
       [['logs', 'default/1'], `spoold why${next} default/1`],
       [['cancel', 'default/nobody'], `spoold status${next} default lists`],
       [['pause', 'default'], `spoold resume${next} default`],
+      [['add', '--id', '1', 'true'], `spoold edit${next} default/1`],
     ];
     for (const [[verb = '', ...rest], hint] of hints) {
       const { out, err } = await speak([verb, '--dir', dir, ...rest], { cwd: place.root });
