@@ -1,9 +1,9 @@
 // One fact about a task, for its line in a list: by a look at its own file and the names of its dependencies alone. All of
 // it is for `why` to tell.
+import { isThere, namesIn } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import type { JobLayout } from '../protocol/layout.ts';
 import type { State } from '../protocol/states.ts';
-import { isThere, namesIn } from '../host/atomic.ts';
 import { heldId, isHeldName, stateOf } from '../store/snapshot.ts';
 import { causeOf, factsOf, jobDefaults, readTask, rejectionOf } from './facts.ts';
 import type { Found } from './find.ts';
