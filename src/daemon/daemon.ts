@@ -6,7 +6,7 @@ import { monotonic, wallClock } from '../host/clock.ts';
 import { ownIdentity } from '../host/identity.ts';
 import type { Config } from '../protocol/config.ts';
 import type { Layout } from '../protocol/layout.ts';
-import { launcherEnvironment, startLauncher, type Told } from '../runner/launcher.ts';
+import { type LauncherKind, launcherEnvironment, startLauncher, type Told } from '../runner/launcher.ts';
 import { type DaemonRecord, LOCK_STALE_MS } from '../store/daemon-record.ts';
 import { acquireLock, type Lock } from '../store/lock.ts';
 import { isOfThisRun } from '../store/runs.ts';
@@ -245,33 +245,48 @@ function close(world: World): void {
   world.log.close();
 }
 
-/** Starts the launcher; one that dies is replaced, and what it was given and has not begun is voided by the look. */
-function launch(world: World): void {
+/**
+ * Starts the launcher; one that dies is replaced, and what it was given and has not begun is voided by the look. After one
+ * that does not work here, the next kind is tried; after the last, all are again, and nothing starts until one answers.
+ */
+function launch(world: World, unfit: readonly LauncherKind[] = []): void {
   world.launcher = startLauncher({
     dir: world.layout.root,
     umask: umaskOf(world.layout.root),
+    unfit,
     onDone: (dir, told) => {
       noteDone(world, dir, told);
       world.wake.now();
     },
-    onExit: (reason) => {
+    onExit: (reason, isUnfit) => {
       if (mayEnd(world)) return;
-      world.log.error('the launcher ended and is started again', { reason });
+      const { kind } = world.launcher;
+      world.log.error('the launcher ended and is started again', { launcher: kind, reason });
       lookAgain(world);
-      relaunch(world, 100);
+      relaunch(world, isUnfit ? [...unfit, kind] : unfit, 100);
     },
   });
+  const answered = (): void => {
+    world.noLauncher = undefined;
+    world.wake.pollNow();
+  };
+  if (world.noLauncher !== undefined)
+    world.launcher.sync().then(answered, (error: unknown) => {
+      if ((error as SpooldError).code !== 'LAUNCHER_GONE') answered();
+    });
 }
 
-function relaunch(world: World, ms: number): void {
+function relaunch(world: World, unfit: readonly LauncherKind[], ms: number): void {
   setTimeout(() => {
     try {
-      launch(world);
+      launch(world, unfit);
       lookAgain(world); // what was handed over meanwhile was handed to nobody
     } catch (error) {
       if (!(error instanceof SpooldError)) throw error;
       world.log.error('the launcher cannot be started; tried again', errorFields(error));
-      relaunch(world, 1000); // no more processes to be had, perhaps
+      world.noLauncher = 'no program to run tasks with can be started, or it ends at once: see daemon.log';
+      world.wake.pollNow();
+      relaunch(world, [], 1000); // no more processes to be had, perhaps
     }
   }, ms).unref();
 }

@@ -166,11 +166,11 @@ export function giveBack(world: World, attempt: Attempt): void {
   const reason = attempt.runner === undefined ? 'it never began' : 'its run directory was removed';
   world.event({ job: job.name, task: id, attempt: attempt.run.attempt, event: 'given_back', reason });
   relocate(world, job, id);
-  if (attempt.spec !== undefined && !hasScript) job.graph.delay(id, wallClock() + FAILED_AGAIN_MS);
+  if (attempt.spec !== undefined) job.graph.delay(id, wallClock() + FAILED_AGAIN_MS);
   job.graph.judgeAgain(id);
 }
 
-/** What could not even be written down for its runner is tried again after this, in ms. */
+/** What never began, whatever the trouble was, is tried again after this, in ms. */
 const FAILED_AGAIN_MS = 1_000;
 
 function resultOf(attempt: Attempt, end: End, host: string): AttemptResult {

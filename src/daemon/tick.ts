@@ -75,7 +75,7 @@ function lookAtAttempts(world: World): void {
 /** The truth, at every poll: all that a hint could have told is looked for. */
 function lookAround(world: World): void {
   spared(world, 'the folder of jobs', () => readTop(world));
-  spared(world, 'the room on the disk', () => holdWhileDiskIsLow(world));
+  spared(world, 'the room on the disk', () => holdWhileNothingCanStart(world));
   void sampleMemory(world);
   followHost(world);
   if (world.toLookAt.length === 0) world.toLookAt = [...world.jobs.values()].toReversed();
@@ -236,8 +236,8 @@ function nextDue(world: World): number {
   return isBehind || world.wake.topChanged ? 0 : due;
 }
 
-/** Nothing is started on a disk that is nearly full: a task's output would be lost with the daemon's own files. */
-function holdWhileDiskIsLow(world: World): void {
+/** Nothing is started without a launcher, or on a disk that is nearly full: a task's output would be lost with the daemon's own files. */
+function holdWhileNothingCanStart(world: World): void {
   const { bytes, inodes } = world.config.minFree;
   const disk = unless(['ENOSYS', 'EACCES', 'ENOENT'], () => statfsSync(world.layout.root));
   if (disk === undefined) return;
@@ -249,10 +249,11 @@ function holdWhileDiskIsLow(world: World): void {
         ? `${disk.ffree} inodes are free`
         : undefined;
   const holding =
-    low &&
-    `the disk is nearly full: ${low} where ${world.layout.root} is, and min_free asks for ${Math.floor(bytes / 1e6)} MB and ${inodes} inodes`;
+    low === undefined
+      ? world.noLauncher
+      : `the disk is nearly full: ${low} where ${world.layout.root} is, and min_free asks for ${Math.floor(bytes / 1e6)} MB and ${inodes} inodes`;
   if (holding === world.holding) return;
-  if (holding === undefined) world.log.info('there is room again: starting tasks');
+  if (holding === undefined) world.log.info('what kept tasks from starting is over');
   else world.log.warn('nothing new is started', { reason: holding });
   world.holding = holding;
   stirAll(world);

@@ -105,6 +105,8 @@ export class World {
   readonly strays: Stray[] = [];
   /** Why nothing new is started, in words; undefined: it is. */
   holding: string | undefined;
+  /** No launcher works, in words; undefined: as far as is known, one does. */
+  noLauncher: string | undefined;
   /** It has not served yet: what it finds was there before. */
   recovering = true;
   /** With `max_parallel: auto`: what the last look at the host has made of it, and when (monotonic ms). */

@@ -33,8 +33,12 @@ export interface Told {
 export interface LauncherEvents {
   /** The runner of this run directory has ended, with or without having run anything. A shell leaves the rest to a look. */
   onDone(dir: string, told: Told | undefined): void;
-  /** The launcher has ended; nothing more can be handed over. Its runners go on, and may still be heard of. */
-  onExit(reason: string): void;
+  /**
+   * The launcher has ended; nothing more can be handed over. Its runners go on, and may still be heard of. `isUnfit`: by
+   * itself, and before it answered anything, so that one of its kind does not work here (libraries of another system, as it
+   * may be in a container).
+   */
+  onExit(reason: string, isUnfit: boolean): void;
 }
 
 export interface LauncherOptions extends LauncherEvents {
@@ -44,6 +48,8 @@ export interface LauncherOptions extends LauncherEvents {
   umask: number;
   /** The first that there is, in the order of the type, unless told. */
   kind?: LauncherKind;
+  /** Kinds that are passed over. */
+  unfit?: readonly LauncherKind[];
   /** What commands inherit, after `launcherEnvironment`; process.env unless told. */
   env?: NodeJS.ProcessEnv;
 }
@@ -64,6 +70,7 @@ export function startLauncher(options: LauncherOptions): Launcher {
   const env = launcherEnvironment(options.env ?? process.env);
   const kinds: LauncherKind[] = options.kind === undefined ? ['native', 'bash', 'posix'] : [options.kind];
   for (const kind of kinds) {
+    if (options.unfit?.includes(kind)) continue;
     const [program, ...first] = programOf(kind, env['PATH']);
     const child =
       program === undefined ? undefined : tryToStart(program, [...first, ...aboutUs(options)], options, env);
@@ -122,6 +129,7 @@ class Speaker implements Launcher {
   readonly #syncs = new Map<string, Waiter>();
   #tokens = 0;
   #rest = '';
+  #hasAnswered = false;
   #ended: string | undefined;
 
   constructor(kind: LauncherKind, pid: number, child: ChildProcess, options: LauncherOptions) {
@@ -133,7 +141,9 @@ class Speaker implements Launcher {
     child.stdin?.on('error', () => {}); // its end is told by 'exit'
     child.stdout?.setEncoding('latin1').on('data', (text: string) => this.#hear(text));
     child.stdout?.on('error', () => {});
-    child.on('exit', (code, signal) => this.#exit(signal ?? `exit status ${code}`));
+    child.on('exit', (code, signal) =>
+      this.#exit(signal ?? `exit status ${code}`, signal === null && !this.#hasAnswered),
+    );
   }
 
   handOver(dir: string): void {
@@ -166,6 +176,7 @@ class Speaker implements Launcher {
   }
 
   #hear(text: string): void {
+    this.#hasAnswered = true;
     const lines = (this.#rest + text).split('\n');
     this.#rest = lines.pop() ?? '';
     for (const line of lines) {
@@ -182,11 +193,11 @@ class Speaker implements Launcher {
     return waiter;
   }
 
-  #exit(reason: string): void {
+  #exit(reason: string, isUnfit: boolean): void {
     this.#ended = reason;
     for (const waiter of this.#syncs.values()) waiter.reject(gone(reason));
     this.#syncs.clear();
-    this.#events.onExit(reason);
+    this.#events.onExit(reason, isUnfit);
   }
 }
 

@@ -1,10 +1,11 @@
 // What goes wrong under the daemon's hands: it neither stops, nor turns without a pause, nor keeps others from running.
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, cpSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { isLauncher, isThere, Place } from '../helpers/place.ts';
+import { bin, isLauncher, isThere, Place, readText, withPlace } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 
 /** CPU time that the place's daemon uses in a second, in hundredths of it. */
@@ -263,5 +264,55 @@ describe('a daemon that has to try again', { concurrency: true }, () => {
       place.daemon = undefined;
       await place.close();
     }
+  });
+});
+
+/** What has the daemon be of an installation of its own, in which the native launcher does not work. */
+function broken(place: Place, path: string): string[] {
+  const installed = place.aside('installed');
+  for (const part of ['bin', 'dist', 'package.json'])
+    cpSync(join(bin, '..', '..', part), join(installed, part), { recursive: true });
+  copyFileSync('/bin/false', join(installed, 'dist', 'spoold-launcher'));
+  const own = `node=$1; shift 2; exec "$node" '${join(installed, 'bin', 'spoold')}' "$@"`;
+  return ['env', `PATH=${path}`, '/bin/sh', '-c', own, 'sh'];
+}
+
+describe('a launcher that ends as soon as it is started', { concurrency: true }, () => {
+  it('is followed by the next kind', async () => {
+    await withPlace({}, async (place) => {
+      await place.start(broken(place, process.env.PATH ?? ''));
+      const job = place.job('a').drop('x', { shell: 'echo ran' });
+      await job.comesTo('succeeded', 'x');
+      const outputs = job.names('runs').map((name) => readText(job.path('runs', name, 'output.log')));
+      assert.deepEqual(outputs.filter((text) => text === 'ran\n').length, 1);
+    });
+  });
+
+  it('and is the last kind keeps tasks from starting, in words, until one answers', async () => {
+    await withPlace({}, async (place) => {
+      mkdirSync(place.aside('path'));
+      for (const name of ['sh', 'setsid']) copyFileSync('/bin/false', place.aside('path', name));
+      await place.start(broken(place, place.aside('path')));
+      const says = () => readText(place.at('daemon.json'))?.includes('no program to run tasks with') === true;
+      await waitUntil('it says so', says, () => place.log);
+      const job = place.job('a').drop('x', { command: '/bin/true' });
+      await waitUntil('the task is seen', () => isThere(job.path('running')));
+      for (const name of ['sh', 'setsid']) {
+        rmSync(place.aside('path', name));
+        symlinkSync(
+          spawnSync('sh', ['-c', `command -v ${name}`])
+            .stdout.toString()
+            .trim(),
+          place.aside('path', name),
+        );
+      }
+      await job.comesTo('succeeded', 'x');
+      assert.equal(job.names('runs').length, 1);
+      await waitUntil(
+        'it says so no more',
+        () => !says(),
+        () => place.log,
+      );
+    });
   });
 });
