@@ -1,6 +1,6 @@
 // start, stop, restart, init, unit: the life of a daemon as a user leads it.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -110,6 +110,18 @@ describe('the daemon in the background', () => {
     assert.equal(status, 124);
     assert.match(err, /a\/x/);
     assert.match((await place.spoold('stop')).out, /has stopped/);
+  });
+
+  it('stop --drain --timeout at a terminal says that it has not stopped in place of what it waits for', {
+    skip: spawnSync('script', ['-qec', 'true', '/dev/null']).status === 0 ? false : 'there is no script(1) here',
+  }, async () => {
+    await place.spoold('start');
+    place.job('a').drop('x', { command: ['sleep', '1000'] });
+    await place.job('a').comesTo('running', 'x');
+    const stop = `'${process.execPath}' '${bin}' stop --drain --timeout 3s --dir '${place.dir}'`;
+    const { status, stdout } = spawnSync('script', ['-qec', stop, '/dev/null'], { encoding: 'utf8' });
+    assert.equal(status, 124, stdout);
+    assert.ok(stdout.includes('waiting for 1 running: a/x\r\u001B[Kspoold: '), JSON.stringify(stdout));
   });
 
   it('stop --drain goes on where one that was given up had begun to wait, and a stop --kill then ends what runs', async () => {

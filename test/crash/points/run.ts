@@ -339,7 +339,7 @@ export class CrashRun {
       }
       // Done by the one that crashed: so it is there, and is judged like all else.
       mayBeDone ||= this.crashes > 0;
-      if (!mayBeDone || !/not finished|there already|nothing to/i.test(text))
+      if (!mayBeDone || !/not finished|there already|nothing to|runs now/i.test(text))
         this.violations.push(`${words.join(' ')}: ${said.status} ${text}`);
       return;
     }
