@@ -2,6 +2,7 @@
 // or `submit` uses. Gives problems as whole lines with their places.
 import { basename, dirname, join } from 'node:path';
 import { existsSync } from 'node:fs';
+import { SpooldError } from '../errors.ts';
 import { parseConfig } from '../protocol/config.ts';
 import { parseJob } from '../protocol/job.ts';
 import { JobLayout } from '../protocol/layout.ts';
@@ -28,8 +29,14 @@ export interface Validation {
 
 /** Checks one file. `kind`: what it is to be taken for; `vars`: of a workflow. Errors: FILE_UNREADABLE. */
 export function validateFile(path: string, kind?: FileKind, vars: Given = new Map()): Validation {
-  const text = readTextFile(path);
   const told = kind ?? kindByName(path);
+  let text: string;
+  try {
+    text = readTextFile(path);
+  } catch (error) {
+    if (!(error instanceof SpooldError) || error.code !== 'FILE_NOT_TEXT') throw error;
+    return { path, kind: told, problems: [error.message] };
+  }
   if (told === 'config') {
     const parsed = parseConfig(text, path);
     return { path, kind: 'config', problems: parsed.ok ? [] : parsed.problems };

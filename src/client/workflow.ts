@@ -13,7 +13,7 @@ import { currentFolder } from './directory.ts';
 
 const MAX_FILE_BYTES = 64_000_000;
 
-/** A file that a person wrote, as text. Errors: FILE_UNREADABLE. */
+/** A file that a person wrote, as text. Errors: FILE_UNREADABLE, FILE_NOT_TEXT. */
 export function readTextFile(path: string): string {
   try {
     const stat = statSync(path);
@@ -28,13 +28,13 @@ export function readTextFile(path: string): string {
   }
 }
 
-/** What a person wrote, as text; what is none would come out as other words. Errors: FILE_UNREADABLE. */
+/** What a person wrote, as text; what is none would come out as other words. Errors: FILE_NOT_TEXT. */
 export function textOfBytes(bytes: Buffer, path: string): string {
   const text = bytes.toString('utf8');
   const again = Buffer.from(text);
   if (bytes.equals(again)) return text;
   const line = again.subarray(0, firstDifference(bytes, again)).toString('latin1').split('\n').length;
-  throw new SpooldError('FILE_UNREADABLE', `${path}:${line}: there is something in this line that is not UTF-8.`, {
+  throw new SpooldError('FILE_NOT_TEXT', `${path}:${line}: there is something in this line that is not UTF-8.`, {
     path,
     hint: 'Save it as UTF-8; iconv -f LATIN1 -t UTF-8 makes it of a file in Latin-1.',
   });
@@ -68,7 +68,7 @@ export function optionsFor(path: string, vars: Given): WorkflowOptions {
   return { vars, isFile: existsSync, linesOf: linesBeside(path) };
 }
 
-/** Reads and checks a workflow. Errors: FILE_UNREADABLE, WORKFLOW_INVALID (all problems, a line each). */
+/** Reads and checks a workflow. Errors: FILE_UNREADABLE, FILE_NOT_TEXT, WORKFLOW_INVALID (all problems, a line each). */
 export function readWorkflow(path: string, vars: Given): Workflow {
   const parsed = parseWorkflow(readTextFile(path), path, optionsFor(path, vars));
   if (parsed.ok) return parsed.workflow;

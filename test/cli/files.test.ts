@@ -54,9 +54,9 @@ describe('validate', () => {
 
   it('names the line where a file is not UTF-8, and so does who takes lines of one', async () => {
     writeFileSync(join(root, 'latin.json'), Buffer.from('{\n"command": ["echo",\n"caf\xe9"]}', 'latin1'));
-    const { status, err } = await spoold('validate', 'latin.json');
+    const { status, out } = await spoold('validate', 'latin.json');
     assert.equal(status, 2);
-    assert.match(err, /latin\.json:3: there is something in this line that is not UTF-8/);
+    assert.match(out, /latin\.json:3: there is something in this line that is not UTF-8/);
     writeFileSync(join(root, 'latin.txt'), Buffer.from('a\ncaf\xe9\n', 'latin1'));
     const added = await spoold('add', '--dir', join(root, 'none'), 'echo', '::::', 'latin.txt');
     assert.equal(added.status, 2);
