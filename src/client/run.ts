@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import { setTimeout as pauseFor } from 'node:timers/promises';
 import { SpooldError, unless } from '../errors.ts';
 import { createExclusive, ensureFolder, isThere, moveAllNoReplace, remove, removeTree } from '../host/atomic.ts';
-import { wallClock } from '../host/clock.ts';
+import { monotonic, wallClock } from '../host/clock.ts';
 import { isFrozen } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { compareNatural, isName, taskIdOf } from '../protocol/names.ts';
@@ -20,7 +20,7 @@ import { daemonOf } from './daemon.ts';
 import { currentFolder, dirOption, openDirectory, ownUmask, whereabouts } from './directory.ts';
 import { keepEnvironment } from './environment.ts';
 import { causeOf, rejectionOf } from './facts.ts';
-import { isServed } from './place.ts';
+import { placeOf } from './place.ts';
 import { submitJob } from './submit.ts';
 import { unfinishedIn } from './unfinished.ts';
 import { recordEvents } from './who.ts';
@@ -132,18 +132,27 @@ function refuseResources({ files: { settings, tasks } }: Work): void {
  * end what runs; whoever serves next finds it cancelled, and does.
  */
 export async function cancelAll(venue: Venue): Promise<void> {
-  while (cancelWork(venue)) {
-    if (!isServed(venue.layout) && cancelWork(venue)) throw unserved(venue);
-    await pauseFor(20);
+  const { layout, job } = venue;
+  for (let servedAt = monotonic(); cancelWork(venue); await pauseFor(20)) {
+    const { daemon, isFrozen: frozen } = placeOf(layout);
+    if (daemon.kind !== 'stopped' && !frozen) servedAt = monotonic();
+    if (monotonic() - servedAt < RESTARTS_WITHIN_MS || !cancelWork(venue)) continue;
+    remove(layout.job(job).paused); // all that it kept from starting is cancelled
+    throw unserved(venue, frozen ? daemon.record?.identity.pid : undefined);
   }
 }
 
-function unserved({ layout, job }: Venue): SpooldError {
+/** A daemon that restarts is away for a moment. */
+const RESTARTS_WITHIN_MS = 3_000;
+
+function unserved({ layout, job }: Venue, frozen: number | undefined): SpooldError {
   const { root } = layout;
-  return new SpooldError('CANCEL_UNSERVED', `No daemon serves ${root} any more, so what runs of ${job} runs on.`, {
+  const words =
+    frozen === undefined ? `No daemon serves ${root} any more` : `The daemon of ${root} (process ${frozen}) is frozen`;
+  return new SpooldError('CANCEL_UNSERVED', `${words}, so what runs of ${job} runs on.`, {
     path: root,
     exit: 3,
-    hint: `It is cancelled, and a daemon ends it: spoold start${dirOption(layout)}`,
+    hint: `It is cancelled, and a daemon ends it: ${frozen === undefined ? `spoold start${dirOption(layout)}` : `kill -CONT ${frozen}`}`,
   });
 }
 

@@ -90,7 +90,7 @@ function closeFinished(layout: Layout, name: string): string | undefined {
  */
 function archive(layout: Layout, former: Archiving): string | undefined {
   try {
-    finishArchiving(layout, former, moveNoReplace);
+    if (finishArchiving(layout, former, moveNoReplace) === 'given back') return undefined;
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     return (error as Error).message;

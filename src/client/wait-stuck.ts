@@ -38,7 +38,7 @@ export class Watch {
     this.layout = layout;
   }
 
-  /** Errors: WAIT_NO_DAEMON, WAIT_STUCK. */
+  /** Errors: WAIT_NO_DAEMON, WAIT_FROZEN, WAIT_STUCK. */
   check(left: readonly AwaitedJob[]): void {
     const { daemon, isFrozen } = placeOf(this.layout);
     if (daemon.kind !== 'stopped' && !isFrozen) this.servedAt = monotonic();
@@ -73,9 +73,11 @@ function noDaemon(layout: Layout): SpooldError {
 }
 
 function frozen({ identity: { pid } }: DaemonRecord): SpooldError {
-  return stuckError([
-    { words: `the daemon (process ${pid}) is frozen, by Ctrl-Z or SIGSTOP`, hint: `Wake it: kill -CONT ${pid}` },
-  ]);
+  return new SpooldError(
+    'WAIT_FROZEN',
+    `This would wait for ever: the daemon (process ${pid}) is frozen, by Ctrl-Z or SIGSTOP.`,
+    { exit: 3, hint: `Wake it: kill -CONT ${pid}` },
+  );
 }
 
 interface StuckReason {

@@ -263,7 +263,7 @@ function launch(world: World, unfit: readonly LauncherKind[] = []): void {
       const { kind } = world.launcher;
       world.log.error('the launcher ended and is started again', { launcher: kind, reason });
       lookAgain(world);
-      relaunch(world, isUnfit ? [...unfit, kind] : unfit, 100);
+      relaunch(world, isUnfit ? [...unfit, kind] : [], 100);
     },
   });
   const answered = (): void => {
@@ -284,7 +284,8 @@ function relaunch(world: World, unfit: readonly LauncherKind[], ms: number): voi
     } catch (error) {
       if (!(error instanceof SpooldError)) throw error;
       world.log.error('the launcher cannot be started; tried again', errorFields(error));
-      world.noLauncher = 'no program to run tasks with can be started, or it ends at once: see daemon.log';
+      world.noLauncher =
+        'no program to run tasks with can be started, or it ends at once (or no process is to be had): see daemon.log';
       world.wake.pollNow();
       relaunch(world, [], 1000); // no more processes to be had, perhaps
     }

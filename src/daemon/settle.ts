@@ -158,7 +158,8 @@ export function giveBack(world: World, attempt: Attempt): void {
   const hasScript = isThere(attempt.run.layout.script);
   if (attempt.handedAt !== undefined && !hasScript)
     addStray(world, job.name, attempt.run.layout.root, attempt.holdings);
-  moveTo(world, attempt, wasCancelled ? 'cancelled' : 'pending');
+  const to = wasCancelled ? 'cancelled' : 'pending';
+  if (moveTo(world, attempt, to)) job.expectEcho(to, id); // taken for a drop, it would not wait
   unclaimTask(job.layout, id);
   world.unsynced = true; // a power cut that undid it would leave what looks like a lost attempt
   job.end(attempt);

@@ -238,9 +238,19 @@ function nextDue(world: World): number {
 
 /** Nothing is started without a launcher, or on a disk that is nearly full: a task's output would be lost with the daemon's own files. */
 function holdWhileNothingCanStart(world: World): void {
-  const { bytes, inodes } = world.config.minFree;
-  const disk = unless(['ENOSYS', 'EACCES', 'ENOENT'], () => statfsSync(world.layout.root));
-  if (disk === undefined) return;
+  const holding = lowDisk(world) ?? world.noLauncher;
+  if (holding === world.holding) return;
+  if (holding === undefined) world.log.info('what kept tasks from starting is over');
+  else world.log.warn('nothing new is started', { reason: holding });
+  world.holding = holding;
+  stirAll(world);
+}
+
+/** How little is free, in words, if that is less than `min_free`; undefined where it cannot be told. */
+function lowDisk({ config, layout }: World): string | undefined {
+  const { bytes, inodes } = config.minFree;
+  const disk = unless(['ENOSYS', 'EACCES', 'ENOENT'], () => statfsSync(layout.root));
+  if (disk === undefined) return undefined;
   const free = disk.bavail * disk.bsize;
   const low =
     free < bytes
@@ -248,15 +258,10 @@ function holdWhileNothingCanStart(world: World): void {
       : disk.files > 0 && disk.ffree < inodes
         ? `${disk.ffree} inodes are free`
         : undefined;
-  const holding =
-    low === undefined
-      ? world.noLauncher
-      : `the disk is nearly full: ${low} where ${world.layout.root} is, and min_free asks for ${Math.floor(bytes / 1e6)} MB and ${inodes} inodes`;
-  if (holding === world.holding) return;
-  if (holding === undefined) world.log.info('what kept tasks from starting is over');
-  else world.log.warn('nothing new is started', { reason: holding });
-  world.holding = holding;
-  stirAll(world);
+  return (
+    low &&
+    `the disk is nearly full: ${low} where ${layout.root} is, and min_free asks for ${Math.floor(bytes / 1e6)} MB and ${inodes} inodes`
+  );
 }
 
 function writeSummary(world: World, job: Job): void {

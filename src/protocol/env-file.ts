@@ -37,8 +37,7 @@ export function parseEnvFile(content: string): ParsedEnvFile {
       return refuse('expected NAME=value, or a comment that begins with #; a name has letters, digits, _ . and -');
     const [, quote] = take(QUOTE) ?? [];
     let value: string;
-    if (quote === undefined)
-      value = (take(PLAIN)?.[1] ?? '').replace(/[ \t]#.*$/s, '').replace(/^[ \t]+|[ \t\r]+$/g, '');
+    if (quote === undefined) value = withoutBlanks((take(PLAIN)?.[1] ?? '').replace(/[ \t]#.*$/s, ''));
     else {
       const end = text.indexOf(quote, at);
       if (end < 0) return refuse('the quote that its value begins with is not closed');
@@ -52,4 +51,12 @@ export function parseEnvFile(content: string): ParsedEnvFile {
     variables.push([name, value]);
   }
   return { ok: true, env: Object.fromEntries(variables) };
+}
+
+/** By hand, for a pattern that ends with `+$` takes long for a text with many blanks in it. */
+function withoutBlanks(text: string): string {
+  let [begin, end] = [0, text.length];
+  while (begin < end && ' \t'.includes(text.charAt(begin))) begin++;
+  while (begin < end && ' \t\r'.includes(text.charAt(end - 1))) end--;
+  return text.slice(begin, end);
 }

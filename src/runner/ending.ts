@@ -67,9 +67,9 @@ function runnerIn(table: ProcessTable, attempt: AttemptProcesses): ProcessEntry 
 }
 
 /**
- * Without the variable, and its runner has died: forked and on its way to become the command, or a command that has cleared
- * its environment. The session of the runner tells, which holds that number until the last in it has ended; of what has its
- * own program by now, the log that it writes to tells, too.
+ * Without the variable: it has cleared its environment or, where the runner has died, was forked and is on its way to become the
+ * command. The session tells, which the runner has made and which holds its number until the last in it has ended; where
+ * the runner is gone and it has its own program by now, the log that it writes to tells, too.
  */
 function isOrphan(
   table: ProcessTable,
@@ -78,8 +78,9 @@ function isOrphan(
   log: string | undefined,
 ): boolean {
   if (runner === undefined || entry.session !== runner.pid || entry.pid === runner.pid) return false;
+  if (entry.value !== undefined) return false;
   const holder = table.byPid.get(runner.pid);
-  if (entry.value !== undefined || (holder !== undefined && holder.startTicks !== runner.startTicks)) return false;
+  if (holder !== undefined) return holder.startTicks === runner.startTicks;
   return entry.comm === LAUNCHER || (log !== undefined && writesTo(entry.pid, log));
 }
 

@@ -316,12 +316,17 @@ static void pause_ms(long ms) {
   nanosleep(&time, NULL);
 }
 
+enum { MOST_TRIES = 60 };
+
 // Where a limit on processes is reached, or memory is short, it waits: an attempt that has begun must not be lost for it.
-// One that is being ended by then is not started any more.
+// Not for ever, for it holds a process itself. One that is being ended or whose folder is gone is not started any more.
 static pid_t start(char **argv, char **env, const char *cwd, int input, int log) {
-  for (;;) {
+  static const char words[] = "spoold: no process can be had (ulimit -u, pids.max, memory): tried again each second\n";
+  for (int tries = 1;; tries++) {
     pid_t child = try_to_start(argv, env, cwd, input, log);
-    if (child >= 0 || (errno != EAGAIN && errno != ENOMEM) || is_being_ended()) return child;
+    if (child >= 0 || (errno != EAGAIN && errno != ENOMEM)) return child;
+    if (tries == 1 && write(log, words, sizeof words - 1) < 0) return child;
+    if (tries == MOST_TRIES || is_being_ended() || access("pid", F_OK) < 0) return child;
     pause_ms(1000);
   }
 }

@@ -7,6 +7,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errnoOf, SpooldError, unless } from '../errors.ts';
+import { monotonic } from '../host/clock.ts';
 import { ownIdentity } from '../host/identity.ts';
 
 /** launcher.c, where it could be compiled; or launcher.sh, by bash's job control or by `setsid` in whatever `sh` is. */
@@ -35,7 +36,7 @@ export interface LauncherEvents {
   onDone(dir: string, told: Told | undefined): void;
   /**
    * The launcher has ended; nothing more can be handed over. Its runners go on, and may still be heard of. `isUnfit`: by
-   * itself, and before it answered anything, so that one of its kind does not work here (libraries of another system, as it
+   * itself, soon, and before it answered anything, so that one of its kind does not work here (libraries of another system, as it
    * may be in a container).
    */
   onExit(reason: string, isUnfit: boolean): void;
@@ -120,6 +121,9 @@ interface Waiter {
   reject(error: Error): void;
 }
 
+/** Whatever ends later, in ms, worked until then: a shell ends where no process is to be had. */
+const UNFIT_WITHIN_MS = 10_000;
+
 class Speaker implements Launcher {
   readonly kind: LauncherKind;
   readonly pid: number;
@@ -138,11 +142,12 @@ class Speaker implements Launcher {
     this.#child = child;
     this.#events = options;
     this.#dir = options.dir;
+    const soon = monotonic() + UNFIT_WITHIN_MS;
     child.stdin?.on('error', () => {}); // its end is told by 'exit'
     child.stdout?.setEncoding('latin1').on('data', (text: string) => this.#hear(text));
     child.stdout?.on('error', () => {});
     child.on('exit', (code, signal) =>
-      this.#exit(signal ?? `exit status ${code}`, signal === null && !this.#hasAnswered),
+      this.#exit(signal ?? `exit status ${code}`, signal === null && !this.#hasAnswered && monotonic() < soon),
     );
   }
 

@@ -96,18 +96,20 @@ export function lastArchived(layout: Layout, job: string): string | undefined {
 /**
  * Moves what had come too late, by `move`, then the job itself; what its new name's job has already is rejected there. All
  * of it is on the disk when this returns. Harmless if somebody else does it meanwhile. Where no job has its name and it is
- * not finished, it takes that back instead, for its tasks go by its settings.
+ * not finished, it takes that back instead, for its tasks go by its settings. Gives which of the two it was.
  */
 export function finishArchiving(
   layout: Layout,
   { job, from, to }: Archiving,
   move: (from: string, to: string) => Moved,
-): void {
+): 'archived' | 'given back' {
   const [old, successor] = [new JobLayout(from), layout.job(job)];
   const late = namesIn(old.folder('pending')).filter(isDrop);
   const isUnfinished = late.length > 0 || namesIn(old.folder('running')).length > 0;
-  if (isUnfinished && !isThere(successor.root) && move(from, successor.root) === 'moved')
-    return syncFolder(layout.jobs);
+  if (isUnfinished && !isThere(successor.root) && move(from, successor.root) === 'moved') {
+    syncFolder(layout.jobs);
+    return 'given back';
+  }
   if (late.length > 0) {
     const pending = successor.folder('pending');
     ensureFolderDurably(pending);
@@ -127,6 +129,7 @@ export function finishArchiving(
   ensureFolderDurably(layout.archive);
   unless(['ENOENT', 'EEXIST', 'ENOTEMPTY'], () => renameFolder(from, to));
   for (const folder of [layout.archive, layout.jobs]) syncFolder(folder);
+  return 'archived';
 }
 
 /** A task, or an array that was being spread. */

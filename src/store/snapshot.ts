@@ -22,7 +22,8 @@ export interface Summary {
 /** Names of the jobs, sorted: of folders, and of links to folders, which the daemon leaves alone and says so. */
 export function jobNames(layout: Layout): string[] {
   const isJob = (entry: Dirent) =>
-    entry.isDirectory() || (entry.isSymbolicLink() && isThere(`${layout.jobs}/${entry.name}/.`));
+    entry.isDirectory() ||
+    (entry.isSymbolicLink() && unless(['ELOOP', 'EACCES'], () => isThere(`${layout.jobs}/${entry.name}/.`)) === true);
   return entriesIn(layout.jobs)
     .flatMap((entry) => (isName(entry.name) && isJob(entry) ? [entry.name] : []))
     .sort();

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { readProcess } from '../../src/host/identity.ts';
 import { bin, speak } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 import { Desk } from './desk.ts';
@@ -224,6 +225,24 @@ describe('spoold run, where a daemon runs', () => {
     assert.equal(await end, 3);
     assert.match(err(), new RegExp(`so what runs of ${name} runs on`));
     await desk.place.start();
+    const job = desk.place.job(name);
+    await job.comesTo('cancelled', 'sh');
+    assert.equal(existsSync(job.path('paused')), false, 'a retry of it would start');
+  });
+
+  it('ends when it is interrupted and the daemon is frozen, which ends the work once it is woken', async () => {
+    const { child, out, err, end } = desk.spawn('--dir', desk.place.dir, '--shell', 'echo $SPOOLD_JOB; sleep 1000');
+    const name = (await waitUntil('it has begun', () => out().includes('\n') && out(), out)).trim();
+    const { daemon } = desk.place;
+    daemon?.kill('SIGSTOP');
+    try {
+      await waitUntil('it is frozen', () => readProcess(daemon?.pid ?? 0)?.state === 'T');
+      child.kill('SIGINT');
+      assert.equal(await end, 3);
+    } finally {
+      daemon?.kill('SIGCONT');
+    }
+    assert.match(err(), new RegExp(`is frozen, so what runs of ${name} runs on.*\n.*kill -CONT`));
     await desk.place.job(name).comesTo('cancelled', 'sh');
   });
 

@@ -4,7 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { ownIdentity, readProcess, signalProcess } from '../../src/host/identity.ts';
+import { isZombie, ownIdentity, readProcess, signalProcess } from '../../src/host/identity.ts';
 import { parsePidFile } from '../../src/protocol/pid-file.ts';
 import {
   isLauncher,
@@ -111,6 +111,17 @@ describe('a time limit', { concurrency: true }, () => {
     assert.ok(Date.parse(finished_at) - Date.parse(started_at) >= 600, `${started_at} ${finished_at}`);
   });
 
+  it('leaves nothing of the group, though its leader dies and the rest has no environment, prints elsewhere and ignores TERM', async (context) => {
+    if (!place.log.includes('"launcher":"native"'))
+      return context.skip('only a native runner has a session of its own');
+    const [file, script] = [place.aside('deaf'), place.aside('deaf.sh')];
+    writeFileSync(script, `trap '' TERM; echo $$ >'${file}'; exec >/dev/null 2>&1; while :; do sleep 0.1; done\n`);
+    const shell = `env -i sh '${script}' & until [ -s '${file}' ]; do sleep 0.05; done; echo runs; wait`;
+    await timedOut('deaf', (timeout) => ({ shell, timeout }), 'runs');
+    const left = readProcess(Number(readFileSync(file, 'utf8')));
+    assert.ok(left === undefined || isZombie(left), `${left?.pid} is left`);
+  });
+
   it('of the config holds for a task that does not say, and `none` frees a task of it', async () => {
     const job = place.job('config').make({ max_parallel: 2 });
     job.drop('x', { command: ['sleep', '1000'] }).drop('y', { command: ['sleep', '1.2'], timeout: 'none' });
@@ -179,7 +190,10 @@ describe('an ending', () => {
       symlinkSync('../runs/x.1', job.path('running', 'x.run'));
       await place.start();
       await looksAgain(place); // and finds nobody to ask
+      place.daemon?.kill('SIGSTOP'); // or it might ask before the trap is set
       runner.stdin.end('go\n');
+      await waitUntil('the command runs', () => job.output('x') === 'runs\n');
+      place.daemon?.kill('SIGCONT');
       await job.comesTo('cancelled', 'x');
       assert.equal(job.output('x'), 'runs\nasked\n');
     });

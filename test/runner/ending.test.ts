@@ -122,6 +122,10 @@ test('what a runner had forked when it was killed, and that is not its command y
     return membersOf({ byPid, takenAt: 100 }, { runDir: '/nowhere', runner }).map(({ pid }) => pid);
   };
   assert.deepEqual(found(), [101]);
-  assert.deepEqual(found({ ...base, ...runner, pgid: 100, state: 'Z' }), [101], 'nobody has waited for the runner yet');
+  assert.deepEqual(
+    found({ ...base, ...runner, pgid: 100, state: 'Z' }),
+    [101, 103],
+    'nobody has waited for the runner yet: the session is its own',
+  );
   assert.deepEqual(found({ ...base, pid: 100, pgid: 100, startTicks: 60 }), [], 'the number is another process by now');
 });
