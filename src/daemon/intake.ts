@@ -43,16 +43,15 @@ export function noticeChanges(job: Job): void {
 const REJECTED_AT_ONCE = 2_000;
 
 /**
- * True if a job that is at rest lies there as it did when it was looked at last: two stats, for there may be thousands.
- * `all`: its folders of what has ended too, and which folders it has; of these watches tell.
+ * True if a job that is at rest lies there as it did when it was looked at last: one stat, for there may be thousands.
+ * `all`: its settings too, its folders of what has ended, and which folders it has; of these watches tell.
  */
 export function isUntouched(job: Job, all: boolean): boolean {
   if (job.rejected.size > 0 || job.unfinished.size > 0 || job.parallel !== undefined) return false;
   if (hasChanged(job, 'pending', false)) return false;
-  if (all && WATCHED.some((state) => hasChanged(job, state, false))) return false;
-  const hasSettings = job.settingsStamp !== undefined;
-  if ((all || !hasSettings) && hasChanged(job, 'root')) return false;
-  return !hasSettings || fileStamp(job.layout.settings) === job.settingsStamp;
+  if (!all) return true;
+  if (WATCHED.some((state) => hasChanged(job, state, false)) || hasChanged(job, 'root')) return false;
+  return job.settingsStamp === undefined || fileStamp(job.layout.settings) === job.settingsStamp;
 }
 
 /** Whether a folder's mtime moved since it was last asked for, or so shortly before that it may have moved unseen. */

@@ -17,8 +17,8 @@ interface Watch {
 
 /** A loop that was blocked for longer than this may have lost hints: the kernel's queue overflows without a word. */
 const LAG_MS = 200;
-/** With 1,000 jobs at rest, the stats of all their folders are most of what a full look costs: every sixth makes them all. */
-const THOROUGH_EVERY = 6;
+/** With 1,000 jobs at rest, the stats of all their folders are most of what a full look costs: every twelfth makes them all. */
+const THOROUGH_EVERY = 12;
 /** How long hints that are most likely echoes are gathered. */
 const SOON_MS = 20;
 
