@@ -1,7 +1,6 @@
-// A job that is looked at for long. It is its folder's inode, not its name: once it has ended it may be archived
+// A job that is looked at for long. It is its folder, not its name: once it has ended it may be archived
 // meanwhile, and another one have its name.
-import { statSync } from 'node:fs';
-import { unless } from '../errors.ts';
+import { folderIdentity } from '../host/identity.ts';
 import { JobLayout, type Layout } from '../protocol/layout.ts';
 import { formerJobs } from '../store/archive.ts';
 
@@ -10,13 +9,13 @@ export class JobFolder {
   layout: JobLayout;
   private readonly place: Layout;
   private readonly name: string;
-  private readonly inode: string | undefined;
+  private readonly folder: string | undefined;
 
   constructor(place: Layout, name: string) {
     this.place = place;
     this.name = name;
     this.layout = place.job(name);
-    this.inode = inodeOf(this.layout.root);
+    this.folder = folderIdentity(this.layout.root);
   }
 
   /** Finds it where it lies now. False: it was removed. */
@@ -33,11 +32,6 @@ export class JobFolder {
   }
 
   private isAt(path: string): boolean {
-    return this.inode !== undefined && inodeOf(path) === this.inode;
+    return this.folder !== undefined && folderIdentity(path) === this.folder;
   }
-}
-
-function inodeOf(path: string): string | undefined {
-  const stat = unless('ENOTDIR', () => statSync(path, { bigint: true, throwIfNoEntry: false }));
-  return stat && `${stat.dev}:${stat.ino}`;
 }

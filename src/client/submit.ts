@@ -14,18 +14,11 @@ import {
   unfinishedName,
 } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
+import { folderIdentity } from '../host/identity.ts';
 import { JobLayout, type Layout } from '../protocol/layout.ts';
 import type { State } from '../protocol/states.ts';
 import type { Raw } from '../protocol/task.ts';
-import {
-  type Archiving,
-  archivingsIn,
-  closeJob,
-  finishArchiving,
-  folderAt,
-  jobTaken,
-  putAside,
-} from '../store/archive.ts';
+import { type Archiving, archivingsIn, closeJob, finishArchiving, jobTaken, putAside } from '../store/archive.ts';
 import { dirOption } from './directory.ts';
 import { refuseTwin } from './find.ts';
 import { unfinishedIn } from './unfinished.ts';
@@ -73,7 +66,7 @@ export function submitJob(layout: Layout, name: string, files: JobFiles): Submit
  */
 function closeFinished(layout: Layout, name: string): string | undefined {
   const job = layout.job(name);
-  const judged = folderAt(job.root);
+  const judged = folderIdentity(job.root);
   closeJob(job);
   try {
     refuseIfUnfinished(layout, name);

@@ -1,5 +1,6 @@
 // A workflow file as it is on the disk → what is to be queued: paths made absolute by the file's own folder, and a name
 // for the job.
+import { isUtf8 } from 'node:buffer';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { errnoOf, SpooldError } from '../errors.ts';
@@ -31,8 +32,8 @@ export function readTextFile(path: string): string {
 /** What a person wrote, as text; what is none would come out as other words. Errors: FILE_NOT_TEXT. */
 export function textOfBytes(bytes: Buffer, path: string): string {
   const text = bytes.toString('utf8');
+  if (isUtf8(bytes)) return text;
   const again = Buffer.from(text);
-  if (bytes.equals(again)) return text;
   const line = again.subarray(0, firstDifference(bytes, again)).toString('latin1').split('\n').length;
   throw new SpooldError('FILE_NOT_TEXT', `${path}:${line}: there is something in this line that is not UTF-8.`, {
     path,

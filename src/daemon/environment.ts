@@ -1,7 +1,8 @@
 // What a task's command finds: working directory, environment in layers, standard input. Everything that can be missing
 // (a captured environment, env_file, a directory) is looked for here, so that the attempt fails with a sentence.
+import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { type Stats, statSync } from 'node:fs';
+import { readFileSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { errnoOf, unless } from '../errors.ts';
 import { readRegular } from '../host/atomic.ts';
@@ -90,7 +91,8 @@ function readEnvFile(path: string): Record<string, string> {
   } catch (error) {
     throw new Unstartable('env', `its env_file ${path} cannot be read: ${(error as Error).message}`);
   }
-  if (text.includes('\uFFFD')) throw new Unstartable('env', `its env_file ${path} is not valid UTF-8`);
+  if (text.includes('\uFFFD') && !isUtf8(readFileSync(path)))
+    throw new Unstartable('env', `its env_file ${path} is not valid UTF-8`);
   const parsed = parseEnvFile(text);
   if (parsed.ok) return parsed.env;
   throw new Unstartable('env', `its env_file ${path}:${parsed.line}: ${parsed.message}`);

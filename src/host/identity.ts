@@ -219,3 +219,9 @@ function send(target: number, signal: NodeJS.Signals): boolean {
     throw error;
   }
 }
+
+/** Which folder has this name, for as long as it is there: one that was removed and made again is another, also where its inode is used again. Undefined: none has. */
+export function folderIdentity(path: string): string | undefined {
+  const stat = unless('ENOTDIR', () => statSync(path, { bigint: true, throwIfNoEntry: false }));
+  return stat && `${stat.dev}:${stat.ino}:${stat.birthtimeNs}`;
+}

@@ -316,6 +316,8 @@ static void pause_ms(long ms) {
   nanosleep(&time, NULL);
 }
 
+static bool write_whole(int file, const char *text, int length) { return write(file, text, length) == length; }
+
 enum { MOST_TRIES = 60 };
 
 // Where a limit on processes is reached, or memory is short, it waits: an attempt that has begun must not be lost for it.
@@ -325,7 +327,7 @@ static pid_t start(char **argv, char **env, const char *cwd, int input, int log)
   for (int tries = 1;; tries++) {
     pid_t child = try_to_start(argv, env, cwd, input, log);
     if (child >= 0 || (errno != EAGAIN && errno != ENOMEM)) return child;
-    if (tries == 1 && write(log, words, sizeof words - 1) < 0) return child;
+    if (tries == 1) write_whole(log, words, sizeof words - 1);
     if (tries == MOST_TRIES || is_being_ended() || access("pid", F_OK) < 0) return child;
     pause_ms(1000);
   }
@@ -419,8 +421,6 @@ static unsigned long long start_ticks(unsigned long long before) {
   for (int i = 2; field != NULL && i < 22; i++) field = strchr(field + 1, ' ');
   return field == NULL ? before : strtoull(field, NULL, 10);
 }
-
-static bool write_whole(int file, const char *text, int length) { return write(file, text, length) == length; }
 
 // The last word again, until it fits, or nobody is left to read it. It begins a line of its own: what got through of
 // the first one lacks its closing full stop, so it never passes for a last word.

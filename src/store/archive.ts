@@ -3,7 +3,6 @@
 // for the old one is moved to the new one, and the old one to archive/. A crash in between leaves a job without running/,
 // which the daemon makes again, or `.archived-<job>.<time>` in jobs/, which the next `submit` or the daemon finishes: one that
 // is not finished after all, while nothing has its name, gets that back.
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { SpooldError, unless } from '../errors.ts';
 import {
@@ -16,6 +15,7 @@ import {
   renameFolder,
   syncFolder,
 } from '../host/atomic.ts';
+import { folderIdentity } from '../host/identity.ts';
 import { JobLayout, type Layout } from '../protocol/layout.ts';
 import { compareNatural, taskIdOf } from '../protocol/names.ts';
 import { reject } from './tasks.ts';
@@ -36,12 +36,6 @@ export function closeJob(job: JobLayout): void {
   removeEmptyFolder(job.folder('running'));
 }
 
-/** Which folder has this name, for as long as it is there; undefined: none has. */
-export function folderAt(path: string): string | undefined {
-  const stat = unless('ENOTDIR', () => statSync(path, { bigint: true, throwIfNoEntry: false }));
-  return stat && `${stat.dev}:${stat.ino}:${stat.birthtimeNs}`;
-}
-
 /**
  * Takes a job out of sight; undefined if there is none. `judged`: the folder that was found to be finished, or to be absent.
  * Another one, which somebody else has shown since, is left where it is. `now` in milliseconds since 1970. Errors: JOB_TAKEN.
@@ -52,10 +46,10 @@ export function putAside(layout: Layout, job: string, judged: string | undefined
   for (let n = 1; ; n++) {
     const entry = `${job}.${time}${n === 1 ? '' : `.${n}`}`;
     const [from, to] = [join(layout.jobs, `${PREFIX}${entry}`), join(layout.archive, entry)];
-    if (folderAt(root) !== judged) throw jobTaken(root, job);
+    if (folderIdentity(root) !== judged) throw jobTaken(root, job);
     if (judged === undefined) return undefined;
     if (isThere(to) || moveNoReplace(root, from) !== 'moved') continue;
-    if (folderAt(from) === judged) return { job, from, to };
+    if (folderIdentity(from) === judged) return { job, from, to };
     // Shown in this very moment. If we die here, it is not finished, and gets its name back as well.
     moveNoReplace(from, root);
     throw jobTaken(root, job);
@@ -81,7 +75,7 @@ export function archivingsIn(layout: Layout): Archiving[] {
 /** Where jobs that had this name lie now; by chance others, whose names begin so. */
 export function formerJobs(layout: Layout, job: string): string[] {
   const former = archivingsIn(layout).filter((one) => one.job === job);
-  const archived = namesIn(layout.archive).filter((name) => name.startsWith(`${job}.`));
+  const archived = namesIn(layout.archive).filter((name) => name.startsWith(`${job}.`)); // by hand, under any other name
   return [...former.map(({ from }) => from), ...archived.map((name) => join(layout.archive, name))];
 }
 

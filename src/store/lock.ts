@@ -5,9 +5,9 @@
 import fs, { statSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import lockfile from 'proper-lockfile';
-import { errnoOf, unless } from '../errors.ts';
+import { errnoOf } from '../errors.ts';
 import { guardChanges, isThere, publish, remove, removeEmptyFolder, replaceDurably } from '../host/atomic.ts';
-import { livenessOf, type ProcessIdentity } from '../host/identity.ts';
+import { folderIdentity, livenessOf, type ProcessIdentity } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { type DaemonRecord, daemonOf, inodeOf, LOCK_STALE_MS, readDaemonRecord } from './daemon-record.ts';
 
@@ -57,7 +57,7 @@ export class Lock {
   isOurs(): boolean {
     let ours = true;
     try {
-      ours = folderId(this.layout.lock) === this.held.id;
+      ours = folderIdentity(this.layout.lock) === this.held.id;
     } catch (error) {
       if (errnoOf(error) === undefined) throw error;
     }
@@ -77,12 +77,6 @@ export class Lock {
 interface Held {
   id: string | undefined;
   release: () => Promise<void>;
-}
-
-/** A folder removed and made again is another one, also where its inode is used again. */
-function folderId(path: string): string | undefined {
-  const stat = unless('ENOTDIR', () => statSync(path, { bigint: true, throwIfNoEntry: false }));
-  return stat && `${stat.dev}:${stat.ino}:${stat.birthtimeNs}`;
 }
 
 function recordText(record: DaemonRecord): string {
@@ -126,7 +120,7 @@ export async function acquireLock(
   // A first start names itself before it has the lock: if it dies between the two, the next one need not wait for its age.
   if (!isThere(layout.lock) && !isThere(layout.daemon)) publish(layout.daemon, recordText(naming()));
   for (;;) {
-    const lockId = folderId(layout.lock); // before its holder is judged: a lock made since is nobody's who was judged
+    const lockId = folderIdentity(layout.lock); // before its holder is judged: a lock made since is nobody's who was judged
     const judged = readDaemonRecord(layout);
     const holder = isThere(layout.lock) ? daemonOf(layout) : undefined;
     if (holder?.kind === 'running' && holder.record.identity.pid !== identity.pid) {
@@ -160,7 +154,7 @@ export async function acquireLock(
       await lock.free(); // and now he us
       return busy(layout);
     }
-    if (intent !== undefined && folderId(layout.lock) === lockId && removeEmptyFolder(layout.lock) !== 'occupied')
+    if (intent !== undefined && folderIdentity(layout.lock) === lockId && removeEmptyFolder(layout.lock) !== 'occupied')
       continue;
     await new Promise((done) => setTimeout(done, 500));
   }
@@ -179,7 +173,7 @@ async function tryLock(layout: Layout, onLost: (reason: string) => void): Promis
   let id: string | undefined;
   // When its process ends, proper-lockfile removes what has the lock's name, whosever it is by then.
   const rmdirSync = (path: string): void => {
-    if (folderId(path) === id) fs.rmdirSync(path);
+    if (folderIdentity(path) === id) fs.rmdirSync(path);
   };
   try {
     const release = await lockfile.lock(layout.root, {
@@ -190,7 +184,7 @@ async function tryLock(layout: Layout, onLost: (reason: string) => void): Promis
       fs: { ...fs, rmdirSync },
       onCompromised: (error) => onLost(error.message),
     });
-    id = folderId(layout.lock);
+    id = folderIdentity(layout.lock);
     return { id, release };
   } catch (error) {
     if (errnoOf(error) === 'ELOCKED') return undefined;

@@ -8,6 +8,7 @@ import { isZombie, ownIdentity, readProcess, signalProcess } from '../../src/hos
 import { parsePidFile } from '../../src/protocol/pid-file.ts';
 import {
   isLauncher,
+  isThere,
   type JobHands,
   lives,
   looksAgain,
@@ -379,6 +380,25 @@ describe('the order in which tasks go', { concurrency: true }, () => {
 });
 
 describe('killed or removed under a running task', { concurrency: true }, () => {
+  it('launcher that had not begun it: it waits a second before another begins it', async () => {
+    await withPlace({ config: CONFIG }, async (place) => {
+      await place.start();
+      const launcher = place.processes().find((live) => isLauncher(live.args));
+      assert.ok(launcher && signalProcess(launcher, 'SIGSTOP'));
+      const job = place.job('a').drop('x', { command: 'true' });
+      await waitUntil('it was handed over', () => isThere(job.path('runs', 'x.1', 'run')));
+      signalProcess(launcher, 'SIGKILL');
+      await job.comesTo('succeeded', 'x');
+      const told = (readText(place.at('events.ndjson')) ?? '')
+        .split('\n')
+        .filter((line) => line.includes('"task":"x"'));
+      const at = (event: string): number[] =>
+        told.filter((line) => line.includes(`"event":"${event}"`)).map((line) => Date.parse(JSON.parse(line).t));
+      const [[given = 0], starts] = [at('given_back'), at('started')];
+      assert.ok((starts.at(-1) ?? 0) - given >= 900, told.join('\n'));
+    });
+  });
+
   it('launcher: what runs goes on and is recorded, and another launcher runs what comes', async () => {
     const place = new Place();
     try {
