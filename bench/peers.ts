@@ -19,6 +19,8 @@ export interface Ready {
   run(tasks: number): Promise<void>;
   /** Has the server forget them, after the clock has stopped. */
   tidy?(): Promise<void>;
+  /** No more than so many at a time: its cost of one grows with the number that wait. */
+  most?: number;
 }
 
 /** Runs a shell script; fails if it does. */
@@ -66,7 +68,10 @@ const taskSpooler: Known = {
   },
 };
 
-/** nq runs one at a time in a folder, so two folders are two slots. Each round has its own: it reads all that ever ran. */
+/**
+ * nq runs one at a time in a folder, so two folders are two slots. Each round has its own: it reads all that ever ran. Of those
+ * that wait, each is a process that looks through the others: 5,000 of them do not come to an end in minutes.
+ */
 const nq: Known = {
   name: 'nq',
   program: 'nq',
@@ -74,7 +79,9 @@ const nq: Known = {
   ready: async (scratch) => {
     const half = (tasks: number): string =>
       `(export NQDIR=${scratch.folder('nq')}; ${repeat(tasks, 'nq true >/dev/null')}; nq -w)`;
-    return { run: (tasks) => shell(`${half(Math.floor(tasks / 2))} & ${half(Math.ceil(tasks / 2))} && wait $!`) };
+    const run = (tasks: number): Promise<void> =>
+      shell(`${half(Math.floor(tasks / 2))} & ${half(Math.ceil(tasks / 2))} && wait $!`);
+    return { run, most: 500 };
   },
 };
 
@@ -109,6 +116,7 @@ const pueue: Known = {
     return {
       run: (tasks) => shell(`${repeat(tasks, `${client} add -- true`)}; ${client} wait --quiet`),
       tidy: () => shell(`${client} clean`),
+      most: 200, // it saves all that it knows at each change
     };
   },
 };

@@ -7,7 +7,7 @@ import type { Line, Row } from '../row.ts';
 
 export const idle: Row = {
   name: 'idle',
-  rounds: 3,
+  rounds: 5,
   async run(bench): Promise<Line[]> {
     const [jobs, each] = [bench.size(1000, 5), bench.size(200, 20)];
     const place = new Place(bench.scratch, 'idle');
@@ -19,7 +19,7 @@ export const idle: Row = {
     }
     const pid = place.start();
     await place.settled();
-    await pause(bench.size(15_000, 0)); // folders changed just now are looked at more often
+    await pause(bench.size(75_000, 0)); // at the first look of the minute what was changed at the start is read once more
     const ms = bench.size(60_000, 1000);
     const values = await bench.repeated(`${ms / 1000} s`, async () => {
       const before = cpuMs(pid);
