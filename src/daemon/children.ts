@@ -12,6 +12,7 @@ import {
   remove,
   removeTree,
   replaceWhole,
+  sweepUnfinished,
 } from '../host/atomic.ts';
 import { monotonic } from '../host/clock.ts';
 import { nameProblem, taskIdOf } from '../protocol/names.ts';
@@ -41,7 +42,10 @@ const AGAIN_MS = 1_000;
 
 /** Takes in what lies in a drop folder. False if some of it is left: the loop is to breathe, then call again. */
 export function takeChildren(world: World, attempt: Attempt, folder: string, when: 'now' | 'last'): boolean {
-  if (attempt.drops?.folder !== folder) attempt.drops = { folder, names: namesIn(folder).sort().values() };
+  if (attempt.drops?.folder !== folder) {
+    if (when === 'last') sweepUnfinished(folder); // of an `add` that was killed between showing its file and removing the other name
+    attempt.drops = { folder, names: namesIn(folder).sort().values() };
+  }
   const deadline = monotonic() + SLICE_MS;
   for (let next = attempt.drops.names.next(); next.done !== true; next = attempt.drops.names.next()) {
     try {

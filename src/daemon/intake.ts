@@ -363,7 +363,7 @@ function takeDrop(world: World, job: Job, id: string, drop: Drop, seenIn?: State
   if (drop.kind === 'bundle') return takeBundle(world, job, `${id}.json`);
   const holder = holderOf(job, id, seenIn);
   if (holder !== undefined && isThere(path)) return setAsideCopies(world, job, id, holder, ['pending']);
-  if (drop.kind === 'unfinished') return leaveAlone(world, job, id, reasonOf(drop, path));
+  if (drop.kind === 'unfinished') return leaveAlone(world, job, id, reasonOf(drop, path), drop.isLinked);
   job.unfinished.delete(id);
   const judged = judge(job, id, path, drop, world.config.resources);
   if ('reason' in judged) return rejectDrop(world, job, id, judged.reason, path, undefined, judged.isTask);

@@ -103,6 +103,8 @@ export class Job implements Candidate {
   /** Monotonic ms before which a folder is not read as a whole again for its mtime alone. */
   readonly pauses = new Map<State, number>();
   readonly unfinished = new Map<string, Unfinished>();
+  /** Monotonic milliseconds of the last search in pending/ for second names that killed clients have left. */
+  sweptAt = Number.NEGATIVE_INFINITY;
   /** Rejected files by name, with their stamps: one that changes is looked at again. */
   readonly rejected = new Map<string, string>();
   /** Ids with capitals, by their lower case: two names that differ only in case are refused. */

@@ -1,7 +1,7 @@
 // What is no task: left alone while somebody may still be writing it, then set aside in rejected/ with its reason in
 // words, and looked at again when it changes there.
 import { dirname } from 'node:path';
-import { isThere, moveIfFree, overwrite, remove } from '../host/atomic.ts';
+import { isThere, moveIfFree, overwrite, remove, sweepUnfinished } from '../host/atomic.ts';
 import { monotonic } from '../host/clock.ts';
 import { nameProblem } from '../protocol/names.ts';
 import type { TaskFacts } from '../scheduler/graph.ts';
@@ -13,9 +13,10 @@ import type { World } from './world.ts';
 /** How long a drop that does not parse is left alone, unchanged, before it is rejected. */
 export const SETTLE_MS = 2_000;
 
-/** It does not parse: perhaps somebody is still writing. Rejected once it has not changed for SETTLE_MS of our own clock. */
-export function leaveAlone(world: World, job: Job, id: string, reason: string): void {
-  const stamp = fileStamp(job.layout.task('pending', id));
+/** It does not parse, or has a second name: perhaps somebody is still writing. Rejected once it has not changed for SETTLE_MS of our own clock. */
+export function leaveAlone(world: World, job: Job, id: string, reason: string, isLinked = false): void {
+  const path = job.layout.task('pending', id);
+  const stamp = fileStamp(path);
   if (stamp === undefined) return;
   const before = job.unfinished.get(id);
   // An array that is being taken in may have the whole of what a power cut has left of it.
@@ -26,8 +27,17 @@ export function leaveAlone(world: World, job: Job, id: string, reason: string): 
     return;
   }
   if (monotonic() - before.since < SETTLE_MS) return;
+  if (isLinked) forgetKilledClients(job, before.since);
+  if (fileStamp(path) !== stamp) return job.hint('pending', `${id}.json`);
   job.unfinished.delete(id);
-  rejectDrop(world, job, id, reason, job.layout.task('pending', id), stamp);
+  rejectDrop(world, job, id, reason, path, stamp);
+}
+
+/** A client killed between showing its file and removing the name under which it wrote it leaves both. One sweep serves all that were seen before it. */
+function forgetKilledClients(job: Job, seenAt: number): void {
+  if (job.sweptAt >= seenAt) return;
+  job.sweptAt = monotonic();
+  sweepUnfinished(job.layout.folder('pending'));
 }
 
 /** Sets a file aside in rejected/ with its reason in words. `judged`: the stamp of what was found wrong. `isTask`: false if it is known not to read as one. */

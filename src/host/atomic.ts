@@ -426,10 +426,10 @@ export class Names {
 
 /**
  * Removes the dot names that a killed writer of ours left in a folder, files and folders: second names of what is
- * published already, and what is older than `minAge` seconds by `now` (milliseconds since 1970), as younger ones may have
- * a living writer.
+ * published already, and, if that is told, what is older than `minAge` seconds by `now` (milliseconds since 1970), as
+ * younger ones may have a living writer.
  */
-export function sweepUnfinished(folder: string, now: number, minAge: number): void {
+export function sweepUnfinished(folder: string, now = 0, minAge = Number.POSITIVE_INFINITY): void {
   for (const name of namesIn(folder)) {
     if (!/^\.(new|submit)-[0-9a-f]{8}-[0-9a-z]+$/.test(name)) continue;
     const path = join(folder, name);

@@ -29,7 +29,7 @@ export type Drop =
   /** Begins as an array, or is too large for a task: maybe a bundle; for the worker to read. */
   | { kind: 'bundle'; stamp: string; bytes: number }
   /** Does not parse, or has a second name: perhaps still being written. */
-  | { kind: 'unfinished'; stamp: string; reason: string; text?: string }
+  | { kind: 'unfinished'; stamp: string; reason: string; text?: string; isLinked?: true }
   | { kind: 'refused'; stamp: string; reason: string };
 
 /**
@@ -56,7 +56,8 @@ export function readDrop(path: string, owners?: ReadonlySet<number>): Drop {
       };
     }
     if (stat.nlink > 1) {
-      return { kind: 'unfinished', stamp, reason: 'the file has a second name (a hard link): make a copy instead' };
+      const linked = 'the file has a second name (a hard link): make a copy instead';
+      return { kind: 'unfinished', stamp, reason: linked, isLinked: true };
     }
     if (stat.size > MAX_TASK_BYTES) return { kind: 'bundle', stamp, bytes: stat.size };
     return parseDrop(readAll(fd, stat.size), stamp, stat);

@@ -47,6 +47,13 @@ describe('what a task queues', { concurrency: true }, () => {
     assert.equal(deep.folderOf('l3'), undefined);
   });
 
+  it('counts though the `add` that queued it was killed before it had removed the other name of its file', async () => {
+    const killed = job('killed-add').drop('sum', { ...echo, dependencies: ['p'] });
+    const [aside, shown] = ['.new-0123abcd-1', 'c.json'].map((name) => `"$SPOOLD_PENDING/${name}"`);
+    killed.drop('p', { shell: `echo '${JSON.stringify(echo)}' >${aside}; ln ${aside} ${shown}` });
+    await ended(killed, 'succeeded', 'p', 'c', 'sum');
+  });
+
   it('may come as an array in one file', async () => {
     const array = job('array').drop('sum', { ...echo, dependencies: ['p'] });
     array.drop('p', {

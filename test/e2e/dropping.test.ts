@@ -48,6 +48,21 @@ describe('dropping a task', { concurrency: true }, () => {
     }
   });
 
+  it('what a client of ours had shown when it was killed runs, though it had not come to remove the other name of it', async () => {
+    const job = place.job('killed-client').write('pending/.new-0123abcd-1', '{"command":"true"}');
+    job.write('pending/.new-0123abcd-2', '{"command":"tr'); // its writer may be alive
+    linkSync(job.path('pending/.new-0123abcd-1'), job.file('pending', 'x'));
+    await job.comesTo('succeeded', 'x');
+    assert.deepEqual(job.names('pending'), ['.new-0123abcd-2']);
+  });
+
+  it('a file that has a second name of a kind that is not ours is rejected after two seconds', async () => {
+    const job = place.job('second-name').write('other.json', '{"command":"true"}');
+    linkSync(job.path('other.json'), job.file('pending', 'x'));
+    assert.match(await job.rejects('x'), /second name \(a hard link\): make a copy/);
+    assert.ok(existsSync(job.path('other.json')));
+  });
+
   it('a writer who takes his time, in pauses shorter than two seconds, loses nothing', async () => {
     let longest = 0;
     for (let round = 1; round === 1 || longest > 1900; round++) {
