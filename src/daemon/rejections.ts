@@ -20,7 +20,7 @@ export function leaveAlone(world: World, job: Job, id: string, reason: string, i
   if (stamp === undefined) return;
   const before = job.unfinished.get(id);
   // An array that is being taken in may have the whole of what a power cut has left of it.
-  const isSpreading = [...world.bundles].some((path) => dirname(path) === job.layout.folder('pending'));
+  const isSpreading = [...world.bundles].some((bundle) => dirname(bundle) === job.layout.folder('pending'));
   if (before === undefined || before.stamp !== stamp || isSpreading) {
     job.unfinished.set(id, { stamp, since: monotonic() });
     world.settling.add(job);
