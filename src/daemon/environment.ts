@@ -2,7 +2,7 @@
 // (a captured environment, env_file, a directory) is looked for here, so that the attempt fails with a sentence.
 import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { readFileSync, type Stats, statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { errnoOf, unless } from '../errors.ts';
 import { readRegular } from '../host/atomic.ts';
@@ -85,15 +85,14 @@ function wantedOf(env: Record<string, string>, inherit: boolean | readonly strin
 }
 
 function readEnvFile(path: string): Record<string, string> {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = readRegular(path);
+    bytes = readRegular(path, null);
   } catch (error) {
     throw new Unstartable('env', `its env_file ${path} cannot be read: ${(error as Error).message}`);
   }
-  if (text.includes('\uFFFD') && !isUtf8(readFileSync(path)))
-    throw new Unstartable('env', `its env_file ${path} is not valid UTF-8`);
-  const parsed = parseEnvFile(text);
+  if (!isUtf8(bytes)) throw new Unstartable('env', `its env_file ${path} is not valid UTF-8`);
+  const parsed = parseEnvFile(bytes.toString('utf8'));
   if (parsed.ok) return parsed.env;
   throw new Unstartable('env', `its env_file ${path}:${parsed.line}: ${parsed.message}`);
 }

@@ -386,13 +386,15 @@ export function readParsed<T>(path: string, parse: (text: string) => T): Parsed<
   }
 }
 
-/** The text of a file of ours. Never waits for a FIFO: what is no file fails with EINVAL. */
-export function readRegular(path: string): string {
+/** The text of a file, or with `null` its bytes. Never waits for a FIFO: what is no file fails with EINVAL. */
+export function readRegular(path: string): string;
+export function readRegular(path: string, encoding: null): Buffer;
+export function readRegular(path: string, encoding: 'utf8' | null = 'utf8'): string | Buffer {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     if (!fstatSync(fd).isFile())
       throw Object.assign(new Error(`EINVAL: it is no file, read '${path}'`), { code: 'EINVAL' });
-    return readFileSync(fd, 'utf8');
+    return readFileSync(fd, encoding);
   } finally {
     closeSync(fd);
   }

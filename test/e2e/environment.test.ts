@@ -80,11 +80,24 @@ describe('the environment of a command', { concurrency: true }, () => {
     }
   });
 
+  it('with an env_file that holds a replacement character has it', async () => {
+    writeFileSync(place.aside('sound.env'), 'A=\uFFFD\n');
+    const job = place.job('sound').drop('x', { shell: 'echo "$A"', cwd: place.root, env_file: 'sound.env' });
+    await job.comesTo('succeeded', 'x');
+    assert.equal(job.output('x'), '\uFFFD\n');
+  });
+
   const missing: [string, Record<string, unknown>, string, RegExp][] = [
     ['a captured environment that is not there', { env_from: '0'.repeat(64) }, 'env', /0{64}.*is not there/],
     ['a captured environment that is damaged', { env_from: '1'.repeat(64) }, 'env', /1{64}.*damaged/],
     ['an env_file with a line that is none', { env_file: 'bad.env' }, 'env', /bad\.env:2: expected NAME=value/],
     ['an env_file that is not UTF-8', { env_file: 'latin1.env' }, 'env', /latin1\.env is not valid UTF-8/],
+    [
+      'an env_file that is a FIFO nobody writes to',
+      { env_file: 'fifo.env' },
+      'env',
+      /fifo\.env cannot be read: .*no file/,
+    ],
     ['an env_file that is not there', { env_file: '/no/such/file' }, 'env', /\/no\/such\/file/],
     ['a working directory that does not exist', { cwd: '/no/such/folder' }, 'cwd', /\/no\/such\/folder does not exist/],
     ['a working directory that is a file', { cwd: '/etc/passwd' }, 'cwd', /\/etc\/passwd is no folder/],
@@ -101,6 +114,7 @@ describe('the environment of a command', { concurrency: true }, () => {
       writeFileSync(place.at('env', '1'.repeat(64)), '{}');
       writeFileSync(place.aside('bad.env'), 'A=1\nexport B\n');
       writeFileSync(place.aside('latin1.env'), 'A=\xe9\n', 'latin1');
+      spawnSync('mkfifo', [place.aside('fifo.env')]);
       const job = place.job(`missing-${index}`).drop('x', { shell: 'echo ran', cwd: place.root, ...keys });
       await job.comesTo('failed', 'x');
       assert.equal(job.result('x').reason, reason);
