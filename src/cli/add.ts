@@ -104,8 +104,8 @@ export class AddCommand extends ReportingCommand {
     const task: Record<string, unknown> = commandKeys(words, this.shell);
     const dependencies = this.after.flatMap((list) => list.split(',')).filter((id) => id !== '');
     if (dependencies.length > 0) task.dependencies = dependencies;
-    if (this.priority !== undefined) task.priority = await valueOf(this.priority);
-    if (this.retry !== undefined) task.retry = await valueOf(this.retry);
+    if (this.priority !== undefined) task.priority = await valueOf(this.priority, '--priority');
+    if (this.retry !== undefined) task.retry = await valueOf(this.retry, '--retry');
     if (this.timeout !== undefined) task.timeout = this.timeout;
     const env = variables(this.env, process.env);
     if (Object.keys(env).length > 0) task.env = env;

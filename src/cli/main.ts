@@ -1,8 +1,10 @@
 // The command line: finds the verb, imports its file alone, and ends with its status. `status` and `why` come by look.ts
 // where they are the first word.
+import { isUtf8 } from 'node:buffer';
+import { readFileSync } from 'node:fs';
 import { closest } from '../protocol/suggest.ts';
 import { VERSION } from '../version.ts';
-import type { SpooldError } from '../errors.ts';
+import { type SpooldError, unless } from '../errors.ts';
 import { endWith, perform } from './perform.ts';
 import { print, styled, usageError } from './print.ts';
 import { GROUPS, VERBS, type Verb, verbIn } from './verbs.ts';
@@ -26,6 +28,7 @@ function overview(): string {
 
 /** Does what `argv` says (without node and the script); gives the exit status. */
 export async function main(argv: readonly string[]): Promise<number> {
+  refuseAltered(argv);
   const verb = verbIn(argv);
   if (verb === undefined || verb === 'help') return withoutVerb(argv);
   const known = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;
@@ -46,6 +49,18 @@ export async function main(argv: readonly string[]): Promise<number> {
     );
   }
   return perform(await known.load(), verb, argv, known.usage);
+}
+
+/** Node replaces what is not UTF-8 in an argument: it would name another file, or run another command, than was meant. */
+function refuseAltered(argv: readonly string[]): void {
+  const word = argv.find((one) => one.includes('\uFFFD'));
+  if (word === undefined) return;
+  const given = unless(['ENOENT', 'EACCES'], () => readFileSync('/proc/self/cmdline'));
+  if (given === undefined || isUtf8(given)) return;
+  throw usageError(
+    `The argument ${JSON.stringify(word)} is not valid UTF-8, as a task's text must be.`,
+    'Let the command find such a name itself: --shell with a pattern, as caf*.',
+  );
 }
 
 /** What other tools call it. */

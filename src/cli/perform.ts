@@ -47,8 +47,15 @@ function parse(cli: Cli, verb: string, argv: readonly string[], usage: string) {
     const words = first.startsWith('Command not found')
       ? `These words do not fit ${verb}.`
       : first.replace('Not enough positional arguments', `Something is missing after ${verb}`);
-    throw usageError(words, `Usage: ${usage.trim().replace(/^\$ /, '')}\nMore: spoold ${verb} --help`);
+    const hints = [...negativeHint(argv), `Usage: ${usage.trim().replace(/^\$ /, '')}`, `More: spoold ${verb} --help`];
+    throw usageError(words, hints.join('\n'));
   }
+}
+
+/** What looks like an option is taken for one: a negative number is told from it only by a `=` before it. */
+function negativeHint(argv: readonly string[]): string[] {
+  const at = argv.findIndex((word, i) => /^-\d/.test(word) && /^-[^=]*$/.test(argv[i - 1] ?? ''));
+  return at < 0 ? [] : [`A value that begins with "-" is joined to its option: ${argv[at - 1]}=${argv[at]}`];
 }
 
 /** Ends the process with the status that `work` comes to, once all that was printed has been taken. */

@@ -29,6 +29,8 @@ export class ProveCommand extends ReportingCommand {
 
   override async execute(): Promise<number> {
     if (this.dir !== undefined) throw usageError('prove makes a directory of its own.', 'Where: --on FOLDER.');
+    if (this.on === '')
+      throw usageError('--on is empty: it should name a folder.', 'Leave it out for the folder for temporary files.');
     const kills = wholeNumber('--kills', this.kills);
     const seed = this.seed === undefined ? (Date.now() % 1_000_000) + 1 : wholeNumber('--seed', this.seed);
     const { prove } = await import('../client/prove.ts');

@@ -6,17 +6,17 @@ import { usageError } from './print.ts';
 
 type Raw = Record<string, unknown>;
 
-/** `5` → 5, `true` → true, `{"max": 2}` and `[a, b]` → what they are; anything else is text. */
-export async function valueOf(text: string): Promise<unknown> {
+/** `5` → 5, `true` → true, `{"max": 2}` and `[a, b]` → what they are; anything else is text. `what` it is the value of. Errors: USAGE. */
+export async function valueOf(text: string, what: string): Promise<unknown> {
   try {
     return parseJson(text);
   } catch {
     if (!/^\s*[[{]/.test(text)) return text;
   }
   const { readText } = await import('../protocol/yaml.ts');
-  const read = readText(text, 'value');
+  const read = readText(text, what);
   if (read.ok) return read.value;
-  throw usageError(`${text} is neither JSON nor YAML (${read.problems.join('; ')}).`);
+  throw usageError(`${what} ${text}: this is neither JSON nor YAML (${read.problems.join('; ')}).`);
 }
 
 /** `--set retry.max=3` → {retry: {max: 3}}, put into `task`. Text values of keys that are text stay text. Errors: USAGE. */
@@ -29,7 +29,7 @@ export async function setKey(task: Raw, assignment: string): Promise<void> {
     at[step] = typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? inner : {};
     at = at[step] as Raw;
   }
-  at[path.at(-1) as string] = TEXT_KEYS.has(name) ? value : await valueOf(value);
+  at[path.at(-1) as string] = TEXT_KEYS.has(name) ? value : await valueOf(value, `--set ${name}`);
 }
 
 const TEXT_KEYS = new Set(['cwd', 'description', 'shell', 'stdin', 'env_file', 'timeout', 'kill_after', 'not_before']);

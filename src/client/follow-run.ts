@@ -1,21 +1,12 @@
 // What the tasks of a job print, as they print it, until the job has ended. Each attempt that runs is watched in its run
 // directory from its mkdir to its result.json; a look every quarter of a second finds what the watches missed. Of attempts
 // that are over only the names are kept, and folders are read a tenth of the time at most, so a job of any size may be followed.
-import {
-  closeSync,
-  constants,
-  type FSWatcher,
-  fstatSync,
-  openSync,
-  readFileSync,
-  readSync,
-  statSync,
-  watch,
-} from 'node:fs';
+import { closeSync, constants, type FSWatcher, fstatSync, openSync, readSync, statSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { unless } from '../errors.ts';
 import { ensureFolder, isThere, namesIn } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
+import { readRegular } from '../host/regular.ts';
 import type { JobLayout, RunLayout } from '../protocol/layout.ts';
 import { compareNatural, parseRunName, type RunName } from '../protocol/names.ts';
 import { isVoid } from '../store/runs.ts';
@@ -271,6 +262,6 @@ function birthOf(path: string): bigint {
 
 /** A result that is incomplete counts as none. */
 function hasResult(run: RunLayout): boolean {
-  const text = unless(['ENOENT', 'ENOTDIR'], () => readFileSync(run.result, 'utf8'));
+  const text = unless(['ENOENT', 'ENOTDIR', 'EINVAL'], () => readRegular(run.result));
   return text !== undefined && text.endsWith('\n');
 }

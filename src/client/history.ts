@@ -1,7 +1,8 @@
 // What events.ndjson has on a task, newest first. It is searched from its end by the text that every line of a task has in
 // it, so an answer that is near costs little however long the file is. Lines may be missing: nothing is decided by them.
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import { unless } from '../errors.ts';
+import { openRegular } from '../host/regular.ts';
 import { type EventLine, parseEvent } from '../protocol/event.ts';
 import type { Layout } from '../protocol/layout.ts';
 
@@ -22,7 +23,7 @@ export function* eventsOf(layout: Layout, job: string, task?: string): IterableI
 
 /** Lines of a file that have `mark` in them, the last one first. */
 function* linesWith(path: string, mark: string): IterableIterator<string> {
-  const fd = unless(['ENOENT', 'EACCES'], () => openSync(path, 'r'));
+  const fd = unless(['ENOENT', 'EACCES', 'EINVAL', 'ELOOP', 'ENXIO'], () => openRegular(path));
   if (fd === undefined) return;
   try {
     const needle = Buffer.from(mark);

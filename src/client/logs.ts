@@ -1,9 +1,10 @@
 // What tasks printed. Bytes are passed on as they came; the end of a log is found from its end, so a large one costs no
 // more than what is shown. Following is a look ten times a second at what grew: a log is appended to, never rewritten.
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import { SpooldError, unless } from '../errors.ts';
 import { isThere } from '../host/atomic.ts';
 import { monotonic } from '../host/clock.ts';
+import { openRegular } from '../host/regular.ts';
 import type { JobLayout, Layout, RunLayout } from '../protocol/layout.ts';
 import { compareNatural } from '../protocol/names.ts';
 import { claimedAttempt, isVoid } from '../store/runs.ts';
@@ -18,10 +19,15 @@ const CHUNK = 64 * 1024;
 /** Where bytes go; resolves when it takes more. */
 export type Sink = (bytes: Uint8Array) => Promise<void> | void;
 
+/** Undefined where there is none, or something else in its place. */
+function openLog({ output }: RunLayout): number | undefined {
+  return unless(['ENOENT', 'ENOTDIR', 'EINVAL', 'ELOOP', 'ENXIO'], () => openRegular(output));
+}
+
 /** Hands on the bytes of a log from `from` to its present end; gives the offset after them. No file: nothing. */
 async function copyLog(run: RunLayout, from: number, sink: Sink): Promise<number> {
   if (isVoid(run)) return from; // its name is the script's second one
-  const fd = unless(['ENOENT', 'ENOTDIR'], () => openSync(run.output, 'r'));
+  const fd = openLog(run);
   if (fd === undefined) return from;
   try {
     let at = from;
@@ -39,7 +45,7 @@ async function copyLog(run: RunLayout, from: number, sink: Sink): Promise<number
 
 /** The offset at which the last `lines` lines of a log begin. */
 function startOfLastLines(run: RunLayout, lines: number): number {
-  const fd = unless(['ENOENT', 'ENOTDIR'], () => openSync(run.output, 'r'));
+  const fd = openLog(run);
   if (fd === undefined) return 0;
   try {
     const { size } = fstatSync(fd);
@@ -66,7 +72,7 @@ const LONGEST_SHOWN = 16 * 1024;
 /** The last lines of an attempt's output as text, at most the last 16 KB of them. */
 export function lastLinesOf({ layout }: Pick<Log, 'layout'>, lines: number): string[] {
   if (lines === 0 || isVoid(layout)) return [];
-  const fd = unless(['ENOENT', 'ENOTDIR'], () => openSync(layout.output, 'r'));
+  const fd = openLog(layout);
   if (fd === undefined) return [];
   try {
     const { size } = fstatSync(fd);

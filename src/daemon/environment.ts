@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { type Stats, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { errnoOf, unless } from '../errors.ts';
-import { readRegular } from '../host/atomic.ts';
+import { readRegular } from '../host/regular.ts';
 import { parseEnvFile } from '../protocol/env-file.ts';
 import type { Reason } from '../protocol/result.ts';
 import type { TaskSpec } from '../protocol/task.ts';

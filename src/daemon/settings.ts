@@ -1,7 +1,7 @@
 // config.yaml → settings in force, and whose files are run.
 import { readFileSync } from 'node:fs';
 import { SpooldError, unless } from '../errors.ts';
-import { readRegular } from '../host/atomic.ts';
+import { readRegular } from '../host/regular.ts';
 import { type Config, DEFAULT_CONFIG, parseConfig } from '../protocol/config.ts';
 import type { Layout } from '../protocol/layout.ts';
 

@@ -18,7 +18,6 @@ import {
   opendirSync,
   openSync,
   readdirSync,
-  readFileSync,
   renameSync,
   rmdirSync,
   rmSync,
@@ -29,6 +28,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { errnoOf, unless } from '../errors.ts';
+import { readRegular } from './regular.ts';
 import { monotonic, wallClock } from './clock.ts';
 
 export type Content = string | Uint8Array;
@@ -383,20 +383,6 @@ export function readParsed<T>(path: string, parse: (text: string) => T): Parsed<
     return { kind: 'ok', value: parse(text) };
   } catch (error) {
     return { kind: 'damaged', reason: (error as Error).message };
-  }
-}
-
-/** The text of a file, or with `null` its bytes. Never waits for a FIFO: what is no file fails with EINVAL. */
-export function readRegular(path: string): string;
-export function readRegular(path: string, encoding: null): Buffer;
-export function readRegular(path: string, encoding: 'utf8' | null = 'utf8'): string | Buffer {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    if (!fstatSync(fd).isFile())
-      throw Object.assign(new Error(`EINVAL: it is no file, read '${path}'`), { code: 'EINVAL' });
-    return readFileSync(fd, encoding);
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -13,13 +13,13 @@ import {
   linkExclusive,
   overwrite,
   readParsed,
-  readRegular,
   remove,
   removeEmptyFolder,
   renameFolder,
 } from '../host/atomic.ts';
 import { uptime } from '../host/clock.ts';
 import { isOfThisBoot, TICKS_PER_SECOND } from '../host/identity.ts';
+import { readRegular } from '../host/regular.ts';
 import { type JobLayout, RunLayout } from '../protocol/layout.ts';
 import { parseRunName, runName } from '../protocol/names.ts';
 import { parsePidFile, type PidFile, type RunnerLine } from '../protocol/pid-file.ts';

@@ -1,6 +1,6 @@
 // Which directory is meant, and whether it may be served: found by --dir, $SPOOLD_DIR, the nearest .spoold/, or the
 // user's own; made 0700 with VERSION last, so that a half-made one is simply made again.
-import { lstatSync, type Stats, statSync, readFileSync, realpathSync } from 'node:fs';
+import { lstatSync, type Stats, statSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { SpooldError, unless } from '../errors.ts';
@@ -14,6 +14,7 @@ import {
   setMode,
   syncFolder,
 } from '../host/atomic.ts';
+import { readRegular } from '../host/regular.ts';
 import { FORMAT_VERSION, Layout } from '../protocol/layout.ts';
 
 export interface Whereabouts {
@@ -23,9 +24,14 @@ export interface Whereabouts {
   cwd: string;
 }
 
-/** The state directory that is meant (it may not exist yet): the first of --dir, $SPOOLD_DIR, the nearest `.spoold/` that the user owns, `$XDG_STATE_HOME/spoold`. */
+/** The state directory that is meant (it may not exist yet): the first of --dir, $SPOOLD_DIR, the nearest `.spoold/` that the user owns, `$XDG_STATE_HOME/spoold`. Errors: STATE_DIR_UNNAMED. */
 export function findStateDir({ dir, env, cwd }: Whereabouts): string {
-  if (dir !== undefined && dir !== '') return resolve(cwd, dir);
+  if (dir === '') {
+    throw new SpooldError('STATE_DIR_UNNAMED', '--dir is empty: it should name a state directory.', {
+      hint: 'Was it a variable that is not set? Leave --dir out to have the nearest .spoold/ found.',
+    });
+  }
+  if (dir !== undefined) return resolve(cwd, dir);
   if (env.SPOOLD_DIR) return resolve(cwd, env.SPOOLD_DIR);
   const nearest = nearestStateDir(cwd);
   if (nearest !== undefined) return nearest;
@@ -143,8 +149,20 @@ function checkInside({ root, jobs, env, config }: Layout): void {
   }
 }
 
+function versionIn({ version }: Layout): string {
+  try {
+    return readRegular(version).trim();
+  } catch (error) {
+    throw new SpooldError('STATE_DIR_VERSION', `${version} cannot be read: ${(error as Error).message}`, {
+      path: version,
+      cause: error,
+      hint: `It should be a file that says ${FORMAT_VERSION}, and yours to read. spoold doctor tells what else is odd.`,
+    });
+  }
+}
+
 function checkVersion(layout: Layout): void {
-  const text = readFileSync(layout.version, 'utf8').trim();
+  const text = versionIn(layout);
   if (text === String(FORMAT_VERSION)) return;
   const newer = /^\d+$/.test(text) && Number(text) > FORMAT_VERSION;
   throw new SpooldError(

@@ -130,6 +130,10 @@ describe('add', () => {
       [['--retry', 'three', 'true'], /retry/],
       [['--set', 'needs=a', 'true'], /needs.*dependencies/],
       [['--set', 'retry={"max": 1, "max": 2}', 'true'], /max.*(twice|unique)/],
+      [['--set', 'retry={', 'true'], /^spoold: --set retry \{: this is neither JSON nor YAML \(--set retry:1:/],
+      [['--retry', '-1', 'true'], /--retry\.\nA value that begins with "-" is joined to its option: --retry=-1\n/],
+      [['--retry=-1', 'true'], /retry: .*0/],
+      [['--dir', '', 'true'], /--dir is empty: it should name a state directory/],
       [['--id', 'a b', 'true'], /a space/],
       [['--id', 'x.json', 'true'], /without \.json; .*\nWrite --id x\n/],
       [['-J', '../x', 'true'], /cannot be the name of a job/],
@@ -143,6 +147,15 @@ describe('add', () => {
       assert.match(err, words);
     }
     assert.equal(existsSync(place.at('jobs', 'default')), false);
+  });
+
+  it('refuses an argument that is not UTF-8, which would name another file than was meant', async () => {
+    const under = ['sh', '-c', 'exec "$@" "$(printf \'caf\\351\')"', 'sh'];
+    const { status, out, err } = await speak(['add', '--dir', place.dir, '--', 'ls'], { under });
+    assert.deepEqual({ status, out }, { status: 2, out: '' });
+    assert.match(err, /The argument "caf\uFFFD" is not valid UTF-8/);
+    assert.equal((await place.spoold('add', '--', 'ls', '\uFFFD')).status, 0);
+    rmSync(place.at('jobs', 'default'), { recursive: true });
   });
 
   it('refuses an id that is in use, says where it lies and how to run it again', async () => {

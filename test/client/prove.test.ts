@@ -82,6 +82,9 @@ test('mistakes in the call, and a folder in which nothing can be made, are told'
   const nowhere = await speak(['prove', '--on', '/nowhere']);
   assert.deepEqual([nowhere.status, nowhere.out], [2, '']);
   assert.match(nowhere.err, /Nothing can be proved in \/nowhere: .*ENOENT/);
+  const unset = await speak(['prove', '--on', '']);
+  assert.equal(unset.status, 2);
+  assert.match(unset.err, /--on is empty: it should name a folder/);
   const dir = await speak(['prove', '--dir', tmpdir()]);
   assert.deepEqual([dir.status, dir.out], [2, '']);
   assert.match(dir.err, /prove makes a directory of its own/);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -38,7 +39,7 @@ test('--dir wins over $SPOOLD_DIR, that over the nearest .spoold/, that over $XD
   const env = { HOME: home, XDG_STATE_HOME: join(home, 'xdg'), SPOOLD_DIR: 'named' };
   mkdirSync(join(home, 'project', '.spoold'));
   assert.equal(findStateDir({ dir: 'said', env, cwd }), join(cwd, 'said'));
-  assert.equal(findStateDir({ dir: '', env, cwd }), join(cwd, 'named'));
+  assert.throws(() => findStateDir({ dir: '', env, cwd }), { code: 'STATE_DIR_UNNAMED', exit: 2 }); // a variable that is not set
   assert.equal(findStateDir({ env, cwd }), join(cwd, 'named'));
   assert.equal(findStateDir({ env: { ...env, SPOOLD_DIR: '' }, cwd }), join(home, 'project', '.spoold'));
   mkdirSync(join(cwd, '.spoold'));
@@ -127,6 +128,9 @@ test('a newer version is refused and not rewritten, and so is one that says anyt
     assert.match(error.message, words);
     assert.equal(readFileSync(version, 'utf8'), text);
   }
+  rmSync(version);
+  execFileSync('mkfifo', [version]);
+  assert.match(refusal(dir).message, /VERSION cannot be read: EINVAL: it is no file/); // and it is not waited for
 });
 
 test('one that every user may write to is refused, with the command that closes it', (t) => {
