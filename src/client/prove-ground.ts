@@ -74,7 +74,7 @@ export class Ground {
       this.root = root;
     } catch (error) {
       if (root !== undefined) removeTree(root);
-      throw folderError(on, (error as Error).message);
+      throw folderError(on, (error as Error).message.replace(/, mkdtemp .*/s, ''));
     }
   }
 

@@ -1,6 +1,7 @@
 // Task files: reading one that anybody may have dropped, judged on one descriptor so that what was checked is what is
 // read; setting aside what is no task, its reason first, so that a crash leaves a reason without a file and never a file
 // without a reason; and finding which folder holds an id.
+import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync, type Stats } from 'node:fs';
 import { errnoOf, SpooldError, unless } from '../errors.ts';
 import {
@@ -92,14 +93,13 @@ function parseDrop(bytes: Buffer, stamp: string, stat: Stats): Drop {
       };
   }
   const text = bytes.toString('utf8');
+  if (text.includes('\uFFFD') && !isUtf8(bytes))
+    return { kind: 'unfinished', stamp, reason: 'the file is not valid UTF-8' };
   let value: unknown;
   try {
     value = parseJson(text);
   } catch (error) {
     return { kind: 'unfinished', stamp, reason: (error as Error).message, text };
-  }
-  if (text.includes('\uFFFD') && !bytes.equals(Buffer.from(text))) {
-    return { kind: 'unfinished', stamp, reason: 'the file is not valid UTF-8' };
   }
   if (Array.isArray(value)) return { kind: 'bundle', stamp, bytes: bytes.length };
   return { kind: 'json', value, text, stamp, queuedAt: stat.mtimeMs };

@@ -101,6 +101,7 @@ const STRANGE: [
     /retry.*twice.*line 2 column 2/,
   ],
   ['no JSON', (path) => writeFileSync(path, 'echo hi\n'), 'unfinished', /JSON/],
+  ['what is neither JSON nor UTF-8', (path) => writeFileSync(path, Buffer.from([0xff, 0xfe])), 'unfinished', /UTF-8/],
   ['invalid UTF-8', (path) => writeFileSync(path, Buffer.from('{"command": "\xff"}', 'latin1')), 'unfinished', /UTF-8/],
   [
     'half of a UTF-8 character',
