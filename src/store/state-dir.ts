@@ -68,6 +68,7 @@ export function openStateDir(path: string, options: { create: boolean }): Layout
   }
   const layout = new Layout(realpathSync(path));
   checkOwner(layout.root);
+  checkFolders(layout);
   checkInside(layout);
   checkVersion(layout);
   return layout;
@@ -138,6 +139,19 @@ function openToAll(path: string, change: string): SpooldError {
     path,
     hint: `Whoever writes there runs commands as you. Close it: chmod ${change} ${path}`,
   });
+}
+
+/** What is written into them must not lie elsewhere. */
+function checkFolders({ jobs, env, archive }: Layout): void {
+  for (const path of [jobs, env, archive]) {
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (stat === undefined || stat.isDirectory()) continue;
+    const what = stat.isSymbolicLink() ? 'a link' : 'no folder';
+    throw new SpooldError('STATE_DIR_NO_FOLDER', `${path} is ${what}: it should be a folder.`, {
+      path,
+      hint: 'Nothing is written through a link. Put a folder in its place, or have all of the state directory elsewhere (--dir).',
+    });
+  }
 }
 
 /** Where others may go through the directory, to the pending/ of a job, nothing on their way may be theirs to write to. */
