@@ -1,6 +1,6 @@
 // Which directory is meant, and whether it may be served: found by --dir, $SPOOLD_DIR, the nearest .spoold/, or the
 // user's own; made 0700 with VERSION last, so that a half-made one is simply made again.
-import { lstatSync, type Stats, statSync, readFileSync, realpathSync } from 'node:fs';
+import { lstatSync, type Stats, statSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { SpooldError, unless } from '../errors.ts';
@@ -11,6 +11,7 @@ import {
   isThere,
   namesIn,
   publish,
+  readParsed,
   setMode,
   syncFolder,
 } from '../host/atomic.ts';
@@ -143,22 +144,62 @@ function checkInside({ root, jobs, env, config }: Layout): void {
   }
 }
 
+/** What VERSION says. `blank`: nothing, as a power cut leaves a file; `other`: what no version of spoold writes. */
+export type Format =
+  | { kind: 'known' }
+  | { kind: 'missing' }
+  | { kind: 'blank' }
+  | { kind: 'newer' | 'other'; text: string }
+  | { kind: 'unreadable'; reason: string };
+
+/** The format of a state directory. */
+export function readFormat({ version }: Layout): Format {
+  const read = readParsed(version, (text) => text);
+  if (read.kind === 'damaged') return { kind: 'unreadable', reason: read.reason };
+  if (read.kind === 'missing' && isThere(version)) return { kind: 'unreadable', reason: 'it is a link to nothing' };
+  if (read.kind === 'missing') return { kind: 'missing' };
+  if (/^[\s\0]*$/.test(read.value)) return { kind: 'blank' };
+  const text = read.value.trim();
+  if (text === String(FORMAT_VERSION)) return { kind: 'known' };
+  return { kind: /^\d+$/.test(text) && Number(text) > FORMAT_VERSION ? 'newer' : 'other', text };
+}
+
+/** What is wrong with a format that is not known, after the name of VERSION, and what a person can do. */
+export function describeFormat(format: Exclude<Format, { kind: 'known' }>): { what: string; hint: string } {
+  switch (format.kind) {
+    case 'missing':
+      return { what: 'is not there', hint: 'spoold doctor --fix writes it anew.' };
+    case 'blank':
+      return {
+        what: `should say ${FORMAT_VERSION}, and is empty`,
+        hint: 'A power cut may have taken its text: spoold doctor --fix writes it anew.',
+      };
+    case 'newer':
+      return {
+        what: `names format ${format.text}; this spoold knows format ${FORMAT_VERSION}`,
+        hint: 'Use the newer spoold that made it.',
+      };
+    case 'other':
+      return {
+        what: `should say ${FORMAT_VERSION}, and says ${JSON.stringify(format.text.slice(0, 40))}`,
+        hint: `If you know that it is a directory of format ${FORMAT_VERSION}, write ${FORMAT_VERSION} into it.`,
+      };
+    default:
+      return {
+        what: `should say ${FORMAT_VERSION}, and cannot be read: ${format.reason}`,
+        hint: 'It must be a file that you may read: chmod u+r.',
+      };
+  }
+}
+
 function checkVersion(layout: Layout): void {
-  const text = readFileSync(layout.version, 'utf8').trim();
-  if (text === String(FORMAT_VERSION)) return;
-  const newer = /^\d+$/.test(text) && Number(text) > FORMAT_VERSION;
-  throw new SpooldError(
-    'STATE_DIR_VERSION',
-    newer
-      ? `${layout.root} has format ${text}; this spoold knows format ${FORMAT_VERSION}.`
-      : `${layout.version} should say ${FORMAT_VERSION}, and says ${JSON.stringify(text.slice(0, 40))}.`,
-    {
-      path: layout.version,
-      hint: newer
-        ? 'Use the newer spoold that made it; nothing was changed.'
-        : 'Was it edited by hand? Put the number back.',
-    },
-  );
+  const format = readFormat(layout);
+  if (format.kind === 'known') return;
+  const { what, hint } = describeFormat(format);
+  throw new SpooldError('STATE_DIR_VERSION', `${layout.version} ${what}.`, {
+    path: layout.version,
+    hint: `${hint} Nothing was changed.`,
+  });
 }
 
 /** The umask under which everything in the directory is made: nobody else may do anything, or the group what it may do with the directory itself. */
