@@ -1,7 +1,7 @@
 // `spoold doctor [--fix]`: what is odd in a state directory, and the mending of it.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Option } from 'clipanion';
-import type { Finding, Mended, Mender } from '../client/doctor.ts';
+import type { Diagnosis, Mended, Mender } from '../client/doctor.ts';
 import { ReportingCommand } from './base.ts';
 import { note, print, printJson, styled } from './print.ts';
 import { count, thousands } from './words.ts';
@@ -39,13 +39,14 @@ export class DoctorCommand extends ReportingCommand {
     const { root, served } = diagnosis;
     const left = all.filter(({ finding, mended }) => finding.by !== 'nobody' && !mended);
     if (this.json) {
-      const findings = all.map(({ finding: { kind, path, says, would, by }, mended }) => ({
+      const findings = all.map(({ finding: { kind, path, says, would, by }, mended, failed }) => ({
         kind,
         path,
         says,
         would,
         by,
         mended,
+        ...(failed !== undefined && { failed }),
       }));
       printJson({ dir: root, served, healthy: left.length === 0, findings });
     } else tell(root, served, all, dirOption(layout));
@@ -53,7 +54,7 @@ export class DoctorCommand extends ReportingCommand {
   }
 }
 
-async function looked(diagnosis: Promise<import('../client/doctor.ts').Diagnosis>) {
+async function looked(diagnosis: Promise<Diagnosis>): Promise<{ diagnosis: Diagnosis; all: Mended[] }> {
   const found = await diagnosis;
   return { diagnosis: found, all: found.findings.map((finding) => ({ finding, mended: false })) };
 }
@@ -71,33 +72,32 @@ function tell(root: string, served: boolean, all: readonly Mended[], dir: string
       : `${oddities} in ${root}${mended > 0 ? `, ${mended === odd.length ? 'all' : thousands(mended)} mended` : ''}.`;
   print(styled(odd.length === mended ? 'green' : 'yellow', summary));
   const told = new Map<string, number>();
-  for (const { finding, mended: isMended } of all) {
+  for (const one of all) {
+    const { finding } = one;
     const before = told.get(finding.kind) ?? 0;
     told.set(finding.kind, before + 1);
-    if (before < MOST_TOLD) print(sentence(root, served, finding, isMended, dir));
+    if (before < MOST_TOLD) print(sentence(root, served, one, dir));
   }
   for (const [kind, n] of told)
     if (n > MOST_TOLD)
       print(`\n… and ${count(n - MOST_TOLD, `more ${kind.replaceAll('_', ' ')} finding`)} (--json has all).`);
   if (
     odd.some(
-      ({ finding, mended: isMended }) => !isMended && (finding.by === 'doctor' || (finding.by === 'start' && !served)),
+      ({ finding: { by }, mended: isMended, failed }) =>
+        !isMended && failed === undefined && (by === 'doctor' || (by === 'start' && !served)),
     )
   )
     print(`\nNext: spoold doctor${dir} --fix`);
 }
 
-function sentence(
-  root: string,
-  served: boolean,
-  { path, says, would, by }: Finding,
-  mended: boolean,
-  dir: string,
-): string {
+function sentence(root: string, served: boolean, { finding, mended, failed }: Mended, dir: string): string {
+  const { path, says, would, by } = finding;
   const place = path.startsWith(`${root}/`) ? path.slice(root.length + 1) : path;
   const text = says.replaceAll(`${path}: `, '').replaceAll('\n', '\n  ');
-  const sign = mended ? styled('green', 'mended: ') : '';
-  return `\n${styled('bold', place)}\n  ${text}\n  ${sign}${would}${mended ? '' : ` ${WHO[by](served, dir)}`}`;
+  const first = `\n${styled('bold', place)}\n  ${text}\n  `;
+  if (mended) return `${first}${styled('green', 'mended: ')}${would}`;
+  if (failed !== undefined) return `${first}${would}\n  ${styled('red', 'not mended: ')}${failed}`;
+  return `${first}${would} ${WHO[by](served, dir)}`;
 }
 
 const WHO: Record<Mender, (served: boolean, dir: string) => string> = {

@@ -1,7 +1,7 @@
 // A claim that no daemon looks after, in words: its facts are gathered as the daemon gathers them at its start and judged
 // by the same table, so that what doctor says will happen is what happens.
 import { basename } from 'node:path';
-import { isThere } from '../host/atomic.ts';
+import { isFolder, isThere } from '../host/atomic.ts';
 import { isOfThisBoot, livenessOf, ownIdentity } from '../host/identity.ts';
 import type { JobLayout } from '../protocol/layout.ts';
 import { describeExit } from '../protocol/result.ts';
@@ -24,6 +24,7 @@ import { readTask } from './facts.ts';
 /** What is to be said of the claim `running/<id>.run`. */
 export function examineClaim(job: JobLayout, id: string, ward: Ward): Finding {
   const path = job.claim(id);
+  if (isFolder(path)) return noClaim(path, ward);
   const number = claimedAttempt(job, id);
   const run = number === undefined ? undefined : findRun(job, id, number);
   if (run === undefined) {
@@ -31,6 +32,18 @@ export function examineClaim(job: JobLayout, id: string, ward: Ward): Finding {
     return { kind: 'dead_claim', path, says, would: 'The claim is removed, and the task may start.', by: 'start' };
   }
   return { path, by: 'start', ...inWords(job, id, run, ward) };
+}
+
+/** What a daemon cannot unlink keeps it from taking up the job. */
+function noClaim(path: string, { setAside }: Ward): Finding {
+  return {
+    kind: 'no_claim',
+    path,
+    says: 'it should be a link to an attempt, and is a folder: a daemon leaves the whole job alone.',
+    would: 'It is set aside in aside/.',
+    by: 'doctor',
+    mend: () => setAside(path),
+  };
 }
 
 type Words = Pick<Finding, 'kind' | 'says' | 'would'> & { by?: 'nobody' };
@@ -42,6 +55,8 @@ function inWords(job: JobLayout, id: string, run: Run, ward: Ward): Words {
   const who = runner === undefined ? 'its runner' : `its runner (process ${runner.pid})`;
   const place = stateOf(job, id);
   const elsewhere = place === undefined ? 'its file was deleted' : `its file was moved to ${place}/`;
+  const isElsewhere = place !== 'running' && place !== 'pending';
+  const stays = place === undefined ? 'no task is left to be run again' : `the task stays in ${place}/`;
   switch (look(facts)) {
     case 'finish': {
       const to = readResult(run.layout)?.to;
@@ -52,7 +67,9 @@ function inWords(job: JobLayout, id: string, run: Run, ward: Ward): Words {
       return {
         kind: 'never_began',
         says: `attempt ${name} never began, and never will.`,
-        would: 'The task goes back to pending/ at no cost, and the claim ends.',
+        would: isElsewhere
+          ? `The claim ends; ${elsewhere}, and ${stays}.`
+          : 'The task goes back to pending/ at no cost, and the claim ends.',
       };
     case 'void':
     case 'wait':
@@ -61,7 +78,9 @@ function inWords(job: JobLayout, id: string, run: Run, ward: Ward): Words {
         : {
             kind: 'never_began',
             says: `attempt ${name} was handed to a launcher that is gone, and no runner has taken it.`,
-            would: 'It is kept from ever beginning, and the task goes back to pending/ at no cost.',
+            would: isElsewhere
+              ? `It is kept from ever beginning; ${elsewhere}, and ${stays}.`
+              : 'It is kept from ever beginning, and the task goes back to pending/ at no cost.',
           };
     case 'go on ending':
       return {
@@ -93,9 +112,11 @@ function inWords(job: JobLayout, id: string, run: Run, ward: Ward): Words {
         says: facts.hasBegun
           ? `${who} is dead, and left no exit status: nobody knows what attempt ${name} did.`
           : `a power cut has taken what attempt ${name} wrote: nobody knows what it did.`,
-        would: failsWhenLost(job, id)
-          ? 'The attempt is called lost and the task failed (on_lost: fail).'
-          : 'The attempt is called lost, and the task is run again (on_lost: retry, at most three times in a row).',
+        would: isElsewhere
+          ? `The attempt is called lost; ${elsewhere}, and ${stays}.`
+          : failsWhenLost(job, id)
+            ? 'The attempt is called lost and the task failed (on_lost: fail).'
+            : 'The attempt is called lost, and the task is run again (on_lost: retry, at most three times in a row).',
       };
     case 'watch':
       return {

@@ -1,22 +1,32 @@
-// One job, as `doctor` looks at it: every name in its folders, the text of what waits, the results of what has run.
-// Texts of finished tasks are not parsed: their size and kind say whether there is one, and results are read as bytes.
-import { closeSync, constants, existsSync, lstatSync, openSync, readSync, type Stats } from 'node:fs';
+// One job, as `doctor` looks at it: every name in its folders, and what has run. Texts of finished tasks are not parsed:
+// their size and kind say whether there is one, and results are read as bytes.
+import { closeSync, constants, lstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, unless } from '../errors.ts';
-import { isThere, namesIn, readParsed, remove, removeTree, setMode } from '../host/atomic.ts';
+import { isThere, namesIn, readParsed, remove, removeTree } from '../host/atomic.ts';
 import { parseJob } from '../protocol/job.ts';
 import type { JobLayout } from '../protocol/layout.ts';
-import { nameProblem, parseRunName, taskIdOf } from '../protocol/names.ts';
-import { describeJsonError, describeProblems } from '../protocol/problems.ts';
+import { parseRunName, type RunName, taskIdOf } from '../protocol/names.ts';
+import { describeProblems } from '../protocol/problems.ts';
 import { parseResult } from '../protocol/result.ts';
 import { FINAL_STATES, PRECEDENCE, type State, STATES } from '../protocol/states.ts';
-import { mergeDefaults, parseTask, type Raw } from '../protocol/task.ts';
 import { claimedAttempt } from '../store/runs.ts';
 import { heldId, isHeldName, readParallel } from '../store/snapshot.ts';
-import { type Drop, readDrop } from '../store/tasks.ts';
+import { readDrop } from '../store/tasks.ts';
 import { examineClaim } from './doctor-attempt.ts';
-import { type Finding, isAbandoned, UNFINISHED, type Ward } from './doctor-finding.ts';
-import { jobDefaults } from './facts.ts';
+import {
+  type Finding,
+  isAbandoned,
+  isDenied,
+  lookOver,
+  TO_READ,
+  UNFINISHED,
+  type Ward,
+  withoutRights,
+} from './doctor-finding.ts';
+import { canBeRead, foldersOf } from './doctor-folder.ts';
+import { reasons } from './doctor-reason.ts';
+import { bundle, reasonOf, waitingTasks } from './doctor-waiting.ts';
 
 /** The names in a job's folders, read once. */
 interface Names {
@@ -29,12 +39,24 @@ interface Names {
   claims: Set<string>;
 }
 
-const CHECKS = [settings, summary, clock, modes, leftovers, waiting, running, copies, reasons, finished, attempts];
+const CHECKS = [summary, clock, leftovers, waiting, running, copies, why, finished, attempts];
 
-/** All that is odd about a job. */
+/** All that is odd about a job, which is a folder. */
 export function examineJob(job: JobLayout, ward: Ward): Finding[] {
+  const folders = lookOver(job.root, () => foldersOf(job, ward));
+  const odd = [
+    ...folders,
+    ...lookOver(job.settings, () => settings(job)),
+    ...lookOver(job.parallel, () => parallel(job)),
+  ];
+  // What is behind a link is not ours, and of names that cannot be read nobody knows what is missing among the others.
+  if (folders.some(({ path }) => !canBeRead(path))) return odd;
+  return [...odd, ...lookOver(job.root, () => inside(job, ward))];
+}
+
+function inside(job: JobLayout, ward: Ward): Finding[] {
   const names = readNames(job);
-  return CHECKS.flatMap((check) => [...check(names, ward)]);
+  return CHECKS.flatMap((check) => lookOver(job.root, () => check(names, ward)));
 }
 
 function readNames(job: JobLayout): Names {
@@ -53,7 +75,7 @@ function readNames(job: JobLayout): Names {
   return { job, folders, holders, claims: new Set(links.map((name) => name.slice(0, -'.run'.length))) };
 }
 
-function* settings({ job }: Names): Iterable<Finding> {
+function* settings(job: JobLayout): Iterable<Finding> {
   const would = 'Its job starts nothing until it reads. Mend it; spoold validate checks it.';
   const drop = readDrop(job.settings);
   const parsed = drop.kind === 'json' ? parseJob(drop.value) : undefined;
@@ -63,10 +85,14 @@ function* settings({ job }: Names): Iterable<Finding> {
       ? problems.length > 0 && describeProblems(drop.text, job.settings, problems).join('\n')
       : drop.kind !== 'missing' && reasonOf(drop, job.settings);
   if (wrong !== false) yield { kind: 'settings', path: job.settings, says: wrong, would, by: 'you' };
-  if (readParallel(job.parallel) === 'damaged')
+}
+
+function* parallel({ parallel: path }: JobLayout): Iterable<Finding> {
+  if (isDenied(path, TO_READ)) yield* withoutRights(path, TO_READ);
+  else if (readParallel(path) === 'damaged')
     yield {
       kind: 'settings',
-      path: job.parallel,
+      path,
       says: 'it should hold a whole number, and does not; what held before it was damaged stays in force.',
       would: 'Write the number anew: spoold parallel N JOB.',
       by: 'you',
@@ -75,6 +101,7 @@ function* settings({ job }: Names): Iterable<Finding> {
 
 /** A cache: what cannot be read of it is thrown away. */
 function* summary({ job }: Names): Iterable<Finding> {
+  if (isDenied(job.summary, TO_READ)) return yield* withoutRights(job.summary, TO_READ);
   const read = readParsed(job.summary, (text) => (JSON.parse(text) as { counts: object }).counts);
   if (read.kind === 'missing' || (read.kind === 'ok' && typeof read.value === 'object')) return;
   yield {
@@ -90,6 +117,7 @@ function* summary({ job }: Names): Iterable<Finding> {
 /** When the job's present run began, for its job_timeout: the daemon removes it once nothing of the job waits or runs. */
 function* clock({ job, folders, claims }: Names, { setAside }: Ward): Iterable<Finding> {
   const path = job.started;
+  if (isDenied(path, TO_READ)) return yield* withoutRights(path, TO_READ);
   const read = readParsed(path, (text) => Date.parse(text.trim()));
   if (read.kind === 'missing') return;
   if (read.kind === 'damaged' || Number.isNaN(read.value))
@@ -116,45 +144,14 @@ function isAtRest(names: readonly string[] = []): boolean {
   return names.every((name) => name.startsWith('.'));
 }
 
-function* modes({ job }: Names, { othersMayDrop }: Ward): Iterable<Finding> {
-  for (const path of [job.root, job.runs, ...STATES.map((state) => job.folder(state))]) {
-    const stat = unless('ENOTDIR', () => lstatSync(path, { throwIfNoEntry: false }));
-    if (stat === undefined) continue;
-    if (!stat.isDirectory())
-      yield {
-        kind: 'no_folder',
-        path,
-        says: 'it should be a folder, and is something else.',
-        would: 'Look at what it is, and move it away.',
-        by: 'you',
-      };
-    else if (!othersMayDrop || path !== job.folder('pending')) yield* openToAll(path, stat);
-  }
-}
-
-/** Whoever may write into a folder of ours runs commands as its owner. */
-export function* openToAll(path: string, { mode }: Stats): Iterable<Finding> {
-  if ((mode & 0o002) === 0) return;
-  yield {
-    kind: 'mode',
-    path,
-    says: `every user of this host may write to it (mode ${(mode & 0o7777).toString(8)}).`,
-    would: 'Others are kept out: chmod o-rwx.',
-    by: 'doctor',
-    mend: () => setMode(path, mode & 0o7770),
-  };
-}
-
 /** What killed writers have left, ours and others'. */
 function* leftovers({ job, folders }: Names, ward: Ward): Iterable<Finding> {
   for (const [state, names] of folders) {
     for (const name of names) {
       if (!name.startsWith('.')) continue;
       const path = join(job.folder(state), name);
-      if (state === 'pending' && name.startsWith('.bundle-')) {
-        const says = 'an array of tasks was spread into files, and was cut off half way.';
-        yield { kind: 'half_bundle', path, says, would: 'What is missing of it is spread.', by: 'start' };
-      } else yield* leftover(path, name, ward);
+      if (state === 'pending' && name.startsWith('.bundle-')) yield* lookOver(path, () => bundle(job, name));
+      else yield* leftover(path, name, ward);
     }
   }
   for (const name of namesIn(job.root)) if (UNFINISHED.test(name)) yield* leftover(join(job.root, name), name, ward);
@@ -185,43 +182,17 @@ export function* leftover(path: string, name: string, { now }: Ward): Iterable<F
 
 const DAY_MS = 86_400_000;
 
-/** Texts of waiting tasks, judged as the daemon judges them. */
-function* waiting({ job, folders, holders }: Names): Iterable<Finding> {
-  const defaults = jobDefaults(job);
-  for (const name of folders.get('pending') ?? []) {
-    const id = taskIdOf(name);
-    if (id === undefined || (holders.get(id)?.length ?? 0) > 1) continue;
-    const path = job.task('pending', id);
-    const wrong = problemOf(path, id, defaults);
-    if (wrong !== undefined) yield { kind: 'no_task', path, says: wrong, would: REJECTED, by: 'start' };
-  }
-}
-
-const REJECTED = 'It is moved to rejected/, with the reason beside it.';
-
-function problemOf(path: string, id: string, defaults: Raw): string | undefined {
-  const name = nameProblem(id);
-  if (name !== undefined) return `${path}: ${JSON.stringify(id)} cannot be a task's id: ${name}`;
-  const drop = readDrop(path, OWNERS);
-  if (drop.kind === 'missing' || drop.kind === 'bundle') return undefined;
-  if (drop.kind !== 'json') return reasonOf(drop, path);
-  const { value } = drop;
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  const parsed = parseTask(isObject ? mergeDefaults(defaults, value as Raw) : value, id, { isFile: existsSync });
-  return parsed.ok ? undefined : describeProblems(drop.text, path, parsed.problems).join('\n');
-}
-
-/** Whose files may be run is for the daemon to say, which has read `allowed_owners`. */
-const OWNERS: ReadonlySet<number> = Object.assign(new Set<number>(), { has: () => true });
-
-function reasonOf(drop: Drop & { kind: 'unfinished' | 'refused' | 'bundle' }, path: string): string {
-  if (drop.kind === 'bundle') return `${path}: an array of tasks belongs into pending/, not here`;
-  if (drop.kind === 'unfinished' && drop.text !== undefined) return describeJsonError(drop.text, path, drop.reason);
-  return `${path}: ${drop.reason}`;
+/** Texts of waiting tasks. */
+function waiting({ job, folders, holders }: Names): Iterable<Finding> {
+  const ids = (folders.get('pending') ?? []).flatMap((name) => taskIdOf(name) ?? []);
+  return waitingTasks(
+    job,
+    ids.filter((id) => (holders.get(id)?.length ?? 0) <= 1),
+  );
 }
 
 function* running({ job, folders, claims, holders }: Names, ward: Ward): Iterable<Finding> {
-  for (const id of claims) yield examineClaim(job, id, ward);
+  for (const id of claims) yield* lookOver(job.claim(id), () => [examineClaim(job, id, ward)]);
   for (const name of folders.get('running') ?? []) {
     const id = taskIdOf(name);
     if (id === undefined || claims.has(id) || (holders.get(id)?.length ?? 0) > 1) continue;
@@ -266,21 +237,8 @@ function inodeOf(path: string): number | undefined {
   return lstatSync(path, { throwIfNoEntry: false })?.ino;
 }
 
-/** A reason is written before its file is moved: one without a file speaks of a move that never was. */
-function* reasons({ job, folders }: Names): Iterable<Finding> {
-  for (const [state, ending] of [
-    ['skipped', '.reason.txt'],
-    ['cancelled', '.reason.txt'],
-    ['rejected', '.error.txt'],
-  ] as const) {
-    const names = new Set(folders.get(state));
-    for (const name of names) {
-      if (!name.endsWith(ending) || names.has(`${name.slice(0, -ending.length)}.json`)) continue;
-      const path = join(job.folder(state), name);
-      const says = 'it gives the reason for a file that is not there.';
-      yield { kind: 'reason_without_task', path, says, would: 'It is removed.', by: 'start' };
-    }
-  }
+function why({ job, folders }: Names, ward: Ward): Iterable<Finding> {
+  return reasons(job, folders, ward);
 }
 
 /** What lies in the final folders is a file with something in it. */
@@ -306,20 +264,33 @@ function* finished({ job, folders, holders }: Names): Iterable<Finding> {
 }
 
 /** Run directories: whose task is gone, whose result is not whole, and what runs without a claim. */
-function* attempts({ job, holders, claims, folders }: Names, ward: Ward): Iterable<Finding> {
-  const known = new Set(folders.get('rejected'));
+function* attempts(names: Names, ward: Ward): Iterable<Finding> {
+  const { job, folders } = names;
+  const rejected = new Set(folders.get('rejected'));
   const held = new Set((folders.get('pending') ?? []).filter(isHeldName).map(heldId));
+  const isKnown = (id: string) => names.holders.has(id) || names.claims.has(id) || rejected.has(`${id}.json`);
   for (const name of namesIn(job.runs)) {
     const parsed = parseRunName(name);
     if (parsed === undefined) continue;
     const path = join(job.runs, name);
-    const isClaimed = claims.has(parsed.task) && claimedAttempt(job, parsed.task) === parsed.attempt;
-    if (isClaimed) continue;
-    if (ward.living.has(path) && !isWhole(join(path, 'result.json'))) yield* withoutClaim(job, path, parsed.task);
-    else if (!holders.has(parsed.task) && !known.has(`${parsed.task}.json`) && !claims.has(parsed.task)) {
-      if (!held.has(parsed.task)) yield orphan(path, parsed.task, ward);
-    } else if (isWhole(join(path, 'result.json')) === false) yield halfResult(join(path, 'result.json'), ward);
+    yield* lookOver(path, () => attempt(names, path, parsed, isKnown, held, ward));
   }
+}
+
+function* attempt(
+  { job, claims }: Names,
+  path: string,
+  { task, attempt: number }: RunName,
+  isKnown: (id: string) => boolean,
+  held: ReadonlySet<string>,
+  ward: Ward,
+): Iterable<Finding> {
+  if (claims.has(task) && claimedAttempt(job, task) === number) return;
+  const result = join(path, 'result.json');
+  if (ward.living.has(path) && !isWhole(result)) yield* withoutClaim(job, path, task);
+  else if (!isKnown(task)) {
+    if (!held.has(task)) yield orphan(path, task, ward);
+  } else if (isWhole(result) === false) yield halfResult(result, ward);
 }
 
 function* withoutClaim(job: JobLayout, path: string, id: string): Iterable<Finding> {
@@ -363,6 +334,7 @@ function isWhole(path: string): boolean | undefined {
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   } catch (error) {
+    if (errnoOf(error) === 'EACCES') throw error;
     return errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR' ? undefined : false;
   }
   try {

@@ -75,6 +75,14 @@ export function unfinishedName(hint = 'new'): string {
   return `.${hint}-${processTag}-${counter.toString(36)}`;
 }
 
+function closing<T>(fd: number, use: (fd: number) => T): T {
+  try {
+    return use(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** A disk that is nearly full takes a part of it without an error: the rest is what fails. */
 function writeAll(fd: number, content: Content): void {
   const written = typeof content === 'string' ? writeSync(fd, content) : writeSync(fd, content);
@@ -157,12 +165,8 @@ export function overwrite(path: string, content: Content, how = constants.O_TRUN
   beforeChange(path);
   const flags = how | constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const fd = unless(['ELOOP', 'ENXIO'], () => openSync(path, flags, 0o666));
-  const isFile = fd !== undefined && fstatSync(fd).isFile();
-  try {
-    if (isFile) writeAll(fd, content);
-  } finally {
-    if (fd !== undefined) closeSync(fd);
-  }
+  const write = (open: number) => fstatSync(open).isFile() && (writeAll(open, content), true);
+  const isFile = fd !== undefined && closing(fd, write);
   if (isFile) return;
   unlinkSync(path);
   createExclusive(path, content);
@@ -296,6 +300,12 @@ export function setMode(path: string, mode: number): void {
   chmodSync(path, mode);
 }
 
+/** As `setMode`, but of what has the name itself, be it swapped a moment ago: a link fails with ELOOP, and what it leads to stays as it is. */
+export function setOwnMode(path: string, mode: number): void {
+  beforeChange(path);
+  closing(openSync(path, constants.O_NOFOLLOW | constants.O_NONBLOCK), (fd) => fchmodSync(fd, mode));
+}
+
 /** Makes a folder, not its parents. False if the name is taken. `mode` is cut by the umask. */
 export function createFolder(path: string, mode = 0o777): boolean {
   beforeChange(path);
@@ -329,12 +339,7 @@ function makeFirst(path: string): boolean {
 
 /** What renames and links in this folder have done is on the disk when this returns. */
 export function syncFolder(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+  closing(openSync(path, 'r'), fsyncSync);
 }
 
 /** All that was written to the file system that holds `path` is on the disk when this returns: for many files at once. */
@@ -375,8 +380,7 @@ export function readParsed<T>(path: string, parse: (text: string) => T): Parsed<
   try {
     text = readRegular(path);
   } catch (error) {
-    const code = errnoOf(error);
-    if (code !== undefined && GONE.includes(code)) return { kind: 'missing' };
+    if (GONE.includes(errnoOf(error) ?? '')) return { kind: 'missing' };
     return { kind: 'damaged', reason: (error as Error).message };
   }
   try {

@@ -11,10 +11,10 @@ import {
   isThere,
   namesIn,
   publish,
+  readParsed,
   setMode,
   syncFolder,
 } from '../host/atomic.ts';
-import { readRegular } from '../host/regular.ts';
 import { FORMAT_VERSION, Layout } from '../protocol/layout.ts';
 
 export interface Whereabouts {
@@ -68,9 +68,9 @@ export function openStateDir(path: string, options: { create: boolean }): Layout
   }
   const layout = new Layout(realpathSync(path));
   checkOwner(layout.root);
-  checkFolders(layout);
   checkInside(layout);
   checkVersion(layout);
+  checkFolders(layout);
   return layout;
 }
 
@@ -163,34 +163,62 @@ function checkInside({ root, jobs, env, config }: Layout): void {
   }
 }
 
-function versionIn({ version }: Layout): string {
-  try {
-    return readRegular(version).trim();
-  } catch (error) {
-    throw new SpooldError('STATE_DIR_VERSION', `${version} cannot be read: ${(error as Error).message}`, {
-      path: version,
-      cause: error,
-      hint: `It should be a file that says ${FORMAT_VERSION}, and yours to read. spoold doctor tells what else is odd.`,
-    });
+/** What VERSION says. `blank`: nothing, as a power cut leaves a file; `other`: what no version of spoold writes. */
+export type Format =
+  | { kind: 'known' }
+  | { kind: 'missing' }
+  | { kind: 'blank' }
+  | { kind: 'newer' | 'other'; text: string }
+  | { kind: 'unreadable'; reason: string };
+
+/** The format of a state directory. */
+export function readFormat({ version }: Layout): Format {
+  const read = readParsed(version, (text) => text);
+  if (read.kind === 'damaged') return { kind: 'unreadable', reason: read.reason };
+  if (read.kind === 'missing' && isThere(version)) return { kind: 'unreadable', reason: 'it is a link to nothing' };
+  if (read.kind === 'missing') return { kind: 'missing' };
+  if (/^[\s\0]*$/.test(read.value)) return { kind: 'blank' };
+  const text = read.value.trim();
+  if (text === String(FORMAT_VERSION)) return { kind: 'known' };
+  return { kind: /^\d+$/.test(text) && Number(text) > FORMAT_VERSION ? 'newer' : 'other', text };
+}
+
+/** What is wrong with a format that is not known, after the name of VERSION, and what a person can do. */
+export function describeFormat(format: Exclude<Format, { kind: 'known' }>): { what: string; hint: string } {
+  switch (format.kind) {
+    case 'missing':
+      return { what: 'is not there', hint: 'spoold doctor --fix writes it anew.' };
+    case 'blank':
+      return {
+        what: `should say ${FORMAT_VERSION}, and is empty`,
+        hint: 'A power cut may have taken its text: spoold doctor --fix writes it anew.',
+      };
+    case 'newer':
+      return {
+        what: `names format ${format.text}; this spoold knows format ${FORMAT_VERSION}`,
+        hint: 'Use the newer spoold that made it.',
+      };
+    case 'other':
+      return {
+        what: `should say ${FORMAT_VERSION}, and says ${JSON.stringify(format.text.slice(0, 40))}`,
+        hint: `If you know that it is a directory of format ${FORMAT_VERSION}, write ${FORMAT_VERSION} into it.`,
+      };
+    default:
+      return {
+        what: `should say ${FORMAT_VERSION}, and cannot be read: ${format.reason}`,
+        hint: 'It must be a file that you may read: chmod u+r.',
+      };
   }
 }
 
 function checkVersion(layout: Layout): void {
-  const text = versionIn(layout);
-  if (text === String(FORMAT_VERSION)) return;
-  const newer = /^\d+$/.test(text) && Number(text) > FORMAT_VERSION;
-  throw new SpooldError(
-    'STATE_DIR_VERSION',
-    newer
-      ? `${layout.root} has format ${text}; this spoold knows format ${FORMAT_VERSION}.`
-      : `${layout.version} should say ${FORMAT_VERSION}, and says ${JSON.stringify(text.slice(0, 40))}.`,
-    {
-      path: layout.version,
-      hint: newer
-        ? 'Use the newer spoold that made it; nothing was changed.'
-        : 'Was it edited by hand? Put the number back.',
-    },
-  );
+  const format = readFormat(layout);
+  if (format.kind === 'known') return;
+  const { what, hint } = describeFormat(format);
+  throw new SpooldError('STATE_DIR_VERSION', `${layout.version} ${what}.`, {
+    path: layout.version,
+    hint: `${hint} Nothing was changed.`,
+  });
 }
 
 /** The umask under which everything in the directory is made: nobody else may do anything, or the group what it may do with the directory itself. */

@@ -47,7 +47,7 @@ describe('where a FIFO lies in the place of a file', () => {
     for (const verb of ['status', 'start', 'stop', 'wait']) {
       const { status, err } = await place.spoold(verb);
       assert.equal(status, 2, verb);
-      assert.match(err, /VERSION cannot be read: EINVAL: it is no file/);
+      assert.match(err, /VERSION should say 1, and cannot be read: EINVAL: it is no file/);
     }
   });
 });

@@ -10,7 +10,6 @@ import fs, {
   mkdirSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   renameSync,
   rmSync,
   utimesSync,
@@ -18,28 +17,14 @@ import fs, {
 } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
-import { describe, test, type TestContext } from 'node:test';
-import { diagnose, mend, patientAt } from '../../src/client/doctor.ts';
+import { describe, test } from 'node:test';
+import { mend, patientAt } from '../../src/client/doctor.ts';
 import { serve } from '../../src/daemon/daemon.ts';
-import { type Folder, type JobHands, Place } from '../helpers/place.ts';
+import { atOnce, contents, healthy, kindsOf, mendIn, newPlace, recover } from '../helpers/patient.ts';
+import type { Folder, Place } from '../helpers/place.ts';
 import { projectRoot } from '../protocol/root.ts';
 
 const states = join(projectRoot(), 'fixtures', 'states');
-const atOnce = (): Promise<void> => Promise.resolve();
-
-function newPlace(t: TestContext): Place {
-  const place = new Place();
-  t.after(() => place.close());
-  return place;
-}
-
-/** What a daemon does that `doctor --fix` runs for that alone. */
-async function recover(place: Place): Promise<void> {
-  const umask = process.umask();
-  await (await serve({ dir: place.dir, log: 'file', recoverOnly: true })).ended;
-  process.umask(umask);
-}
-
 /** Has a daemon serve it, in this process, until `isDone`. */
 async function served(place: Place, isDone: () => Promise<void>): Promise<void> {
   const umask = process.umask();
@@ -48,26 +33,6 @@ async function served(place: Place, isDone: () => Promise<void>): Promise<void> 
   daemon.stop('now');
   await daemon.ended;
   process.umask(umask);
-}
-
-async function kindsOf(place: Place): Promise<string[]> {
-  return (await diagnose(patientAt(place.dir), atOnce)).findings.map(({ kind }) => kind).sort();
-}
-
-function mendIn(place: Place): ReturnType<typeof mend> {
-  return mend(patientAt(place.dir), () => recover(place), atOnce);
-}
-
-/** Every name with what it is and holds. */
-function contents(dir: string): string[] {
-  return readdirSync(dir, { recursive: true, encoding: 'utf8' })
-    .sort()
-    .map((name) => {
-      const path = join(dir, name);
-      const stat = lstatSync(path);
-      const text = stat.isSymbolicLink() ? readlinkSync(path) : stat.isFile() ? readFileSync(path, 'utf8') : '';
-      return `${name} ${stat.mode} ${stat.ino} ${text}`;
-    });
 }
 
 interface Row {
@@ -108,6 +73,7 @@ const ROWS: Record<string, Row> = {
   'alive-without-anything': { kinds: ['runs_unclaimed'], x: undefined },
   lost: { kinds: ['lost'], ...back },
   'lost-and-not-again': { kinds: ['lost'], x: 'failed' },
+  'lost-and-cancelled': { kinds: ['lost'], x: 'cancelled' },
   'half-a-last-word': { kinds: ['lost'], x: 'failed' },
   'power-cut': { kinds: ['lost'], x: 'failed' },
   'power-cut-before-it-began': { kinds: ['lost'], x: 'failed' },
@@ -169,35 +135,6 @@ describe('doctor finds what a crash left', () => {
     });
   }
 });
-
-/** A directory in which a daemon has done some work and stopped. */
-async function healthy(t: TestContext): Promise<{ place: Place; job: JobHands }> {
-  const place = newPlace(t);
-  await place.start();
-  const job = place.job('etl').make({ max_parallel: 4 });
-  job
-    .drop('good', { command: 'true' })
-    .drop('bad', { command: 'false' })
-    .drop('after', {
-      command: 'true',
-      dependencies: ['bad'],
-    });
-  job.drop('parent', {
-    shell: `echo '{"command":"true"}' > "$SPOOLD_PENDING/.k"; mv "$SPOOLD_PENDING/.k" "$SPOOLD_PENDING/kid.json"`,
-  });
-  job.drop('odd', '{"comand": 1}').drop('later', { command: 'true', not_before: '2099-01-01T00:00:00Z' });
-  for (const [folder, id] of [
-    ['succeeded', 'good'],
-    ['failed', 'bad'],
-    ['skipped', 'after'],
-    ['succeeded', 'parent'],
-    ['succeeded', 'kid'],
-    ['rejected', 'odd'],
-  ] as const)
-    await job.comesTo(folder, id);
-  job.write('pending/held.yaml', 'a note');
-  return { place, job };
-}
 
 describe('doctor and a directory in order', () => {
   test('has nothing to say about one that is served, nor once its daemon has stopped', async (t) => {

@@ -91,6 +91,7 @@ const ROWS: Record<string, Row> = {
   // none of these: lost
   lost: { x: 'succeeded', ran: ['ran 2'], also: (job) => assert.deepEqual(reasons(job), ['lost', 'exit']) },
   'lost-and-not-again': { x: 'failed', ran: [], also: endedWith('lost', null) },
+  'lost-and-cancelled': { x: 'cancelled', ran: [], also: endedWith('lost', null) },
   'half-a-last-word': { x: 'failed', ran: ['ran 1'], also: endedWith('lost', null) },
   'power-cut': { x: 'failed', ran: [], also: endedWith('lost', null) },
   'power-cut-before-it-began': { x: 'failed', ran: [], also: endedWith('lost', null) },

@@ -37,6 +37,7 @@ import {
   replaceDurably,
   replaceWhole,
   setMode,
+  setOwnMode,
   sweepReplaced,
   sweepUnfinished,
   unfinishedName,
@@ -281,6 +282,21 @@ test('a link or a FIFO in the place of a file of ours is removed, never written 
   assert.equal(readFileSync(fifo, 'utf8'), 'ours');
 });
 
+test('who may use a file or folder is never set through a link that has its name', (t) => {
+  const dir = scratch(t);
+  const at = (name: string) => join(dir, name);
+  writeFileSync(at('file'), '', { mode: 0o600 });
+  mkdirSync(at('folder'), { mode: 0o700 });
+  for (const name of ['file', 'folder']) {
+    symlinkSync(at(name), at(`link to ${name}`));
+    const { mode } = lstatSync(at(name));
+    assert.throws(() => setOwnMode(at(`link to ${name}`), 0o777), { code: 'ELOOP' });
+    assert.equal(lstatSync(at(name)).mode, mode);
+    setOwnMode(at(name), 0o770);
+    assert.equal(lstatSync(at(name)).mode & 0o777, 0o770);
+  }
+});
+
 test('after a gap, changes are made only where the place is still ours; once it is not, none ever is', (t) => {
   const [ours, others] = [scratch(t), scratch(t)];
   const at = (name: string): string => join(ours, name);
@@ -313,6 +329,7 @@ test('after a gap, changes are made only where the place is still ours; once it 
     () => renameFolder(at('folder'), at('new')),
     () => renameUnreadable(ours, Buffer.from('file'), 'new'),
     () => setMode(at('file'), 0o777),
+    () => setOwnMode(at('file'), 0o777),
     () => createFolder(at('new')),
     () => ensureFolder(at('new')),
     () => sweepReplaced(at('x')),

@@ -134,8 +134,10 @@ test('a newer version is refused and not rewritten, and so is one that says anyt
   const dir = join(scratch(t), 'state');
   const { version } = openStateDir(dir, { create: true });
   for (const [text, words] of [
-    ['2\n', /has format 2; .* knows format 1/],
-    ['', /says ""/],
+    ['2\n', /names format 2; this spoold knows format 1/],
+    ['', /is empty/],
+    [' \0\n', /is empty/],
+    ['v1', /says "v1"/],
     ['one', /says "one"/],
     ['1 2', /says "1 2"/],
   ] as const) {
@@ -147,7 +149,7 @@ test('a newer version is refused and not rewritten, and so is one that says anyt
   }
   rmSync(version);
   execFileSync('mkfifo', [version]);
-  assert.match(refusal(dir).message, /VERSION cannot be read: EINVAL: it is no file/); // and it is not waited for
+  assert.match(refusal(dir).message, /VERSION should say 1, and cannot be read: EINVAL: it is no file/); // and it is not waited for
 });
 
 test('one that every user may write to is refused, with the command that closes it', (t) => {
