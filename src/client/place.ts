@@ -6,6 +6,7 @@ import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { type DaemonState, daemonOf } from '../store/daemon-record.ts';
 import { readParallel } from '../store/snapshot.ts';
 import { VERSION } from '../version.ts';
+import { displacedIn } from './own-folders.ts';
 import { type Pause, readPause } from './pause.ts';
 
 export interface Place {
@@ -59,10 +60,15 @@ export interface JobTrouble {
 }
 
 /**
- * Undefined if nothing is known that keeps the whole job. Whether a job.json that reads is a valid one, and the folders in
- * order, is the daemon's to judge: it says so in daemon.json within a second, and without one nothing starts anyhow.
+ * Undefined if nothing is known that keeps the whole job. Whether a job.json that reads is a valid one, and who may write to
+ * the folders, is the daemon's to judge: it says so in daemon.json within a second, and without one nothing starts anyhow.
  */
 export function jobTrouble({ kind, record }: DaemonState, name: string, job: JobLayout): JobTrouble | undefined {
+  const displaced = displacedIn(job);
+  if (displaced !== undefined) {
+    const reason = `${displaced.path} is ${displaced.what}: move it away, and put a folder there`;
+    return { kind: 'left_alone', path: job.root, reason };
+  }
   const damage = jobDamage(job.settings);
   if (damage !== undefined) return { kind: 'damaged', path: job.settings, reason: damage };
   if (kind === 'stopped') return undefined;

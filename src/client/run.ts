@@ -20,6 +20,7 @@ import { daemonOf } from './daemon.ts';
 import { currentFolder, dirOption, openDirectory, ownUmask, whereabouts } from './directory.ts';
 import { keepEnvironment } from './environment.ts';
 import { causeOf, rejectionOf } from './facts.ts';
+import { ownFolders } from './own-folders.ts';
 import { placeOf } from './place.ts';
 import { submitJob } from './submit.ts';
 import { unfinishedIn } from './unfinished.ts';
@@ -162,6 +163,7 @@ function unserved({ layout, job }: Venue, frozen: number | undefined): SpooldErr
  */
 function cancelWork({ layout, job: name }: Venue): boolean {
   const job = layout.job(name);
+  ownFolders(layout, name, ['pending', 'running', 'cancelled']);
   // A disk that is too full for that takes the moves all the same.
   unless(['EEXIST', 'ENOSPC', 'EDQUOT'], () => createExclusive(job.paused, `interrupted\n`));
   ensureFolder(job.folder('cancelled'));

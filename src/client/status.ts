@@ -1,9 +1,8 @@
 // `status` of everything and of one job. Counts come from the cached summaries where a folder has not changed, so
 // succeeded/ is not read again; names are read only of folders that have something to show.
-import { namesIn } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
-import { compareNatural } from '../protocol/names.ts';
+import { compareNatural, taskIdOf } from '../protocol/names.ts';
 import { type State, STATES } from '../protocol/states.ts';
 import { findRun } from '../store/runs.ts';
 import {
@@ -13,6 +12,7 @@ import {
   jobNames,
   type JobState,
   jobStateOf,
+  ownNames,
   readParallel,
   stateOf,
   summarise,
@@ -171,7 +171,7 @@ function rejectedIn(name: string, job: JobLayout, limit: number): ShownRejection
 }
 
 function heldIn(job: JobLayout): string[] {
-  return namesIn(job.folder('pending')).filter(isHeldName).sort(compareNatural);
+  return ownNames(job, 'pending').filter(isHeldName).sort(compareNatural);
 }
 
 export interface JobReport {
@@ -252,15 +252,19 @@ export function jobStatusJson(layout: Layout, name: string): unknown {
  * the name of a task, and is another one.
  */
 function tasksByState(job: JobLayout): Record<State, string[]> {
-  const before = (['pending', 'running'] as const).flatMap((state) => idsIn(job.folder(state)));
+  const before = (['pending', 'running'] as const).flatMap((state) => ownIds(job, state));
   const lying = new Map<string, State>();
   for (const state of ['succeeded', 'failed', 'cancelled', 'skipped', 'pending', 'running'] as const)
-    for (const id of idsIn(job.folder(state))) lying.set(id, state);
+    for (const id of ownIds(job, state)) lying.set(id, state);
   for (const id of before) {
     const state = lying.has(id) ? undefined : stateOf(job, id);
     if (state !== undefined && state !== 'rejected') lying.set(id, state);
   }
   const found = Object.fromEntries(STATES.map((state) => [state, [] as string[]])) as Record<State, string[]>;
   for (const [id, state] of lying) found[state].push(id);
-  return { ...found, rejected: idsIn(job.folder('rejected')) };
+  return { ...found, rejected: ownIds(job, 'rejected') };
+}
+
+function ownIds(job: JobLayout, state: State): string[] {
+  return ownNames(job, state).flatMap((name) => taskIdOf(name) ?? []);
 }
