@@ -171,10 +171,11 @@ function draining(layout: Layout, pid: number): SpooldError {
   );
 }
 
-function frozen({ daemon }: Layout, pid: number): SpooldError {
+/** `asked`: it was asked to stop before it was found frozen, which cannot be taken back. */
+function frozen({ daemon }: Layout, pid: number, asked = false): SpooldError {
   return new SpooldError(
     'DAEMON_FROZEN',
-    `The daemon (process ${pid}) is frozen, by Ctrl-Z or SIGSTOP: it does nothing, and keeps its place.`,
+    `The daemon (process ${pid}) is frozen, by Ctrl-Z or SIGSTOP: it does nothing, and keeps its place${asked ? ' until it is woken; it was asked to stop, and does then' : ''}.`,
     { path: daemon, exit: 1, hint: `Wake it: kill -CONT ${pid}. Or end it, and what runs goes on: kill -KILL ${pid}` },
   );
 }
@@ -200,6 +201,7 @@ export async function stopDaemon(layout: Layout, { how, timeout, onWait }: StopO
   if (found.kind === 'elsewhere') throw elsewhere(layout, found.record);
   if (found.kind === 'stopped') return { pid: undefined, running: runningTasks(layout) };
   const { identity } = found.record;
+  if (isFrozen(identity)) throw frozen(layout, identity.pid); // or it would stop whenever it is woken
   if (how === 'now') remove(layout.stopRequest);
   else replaceWhole(layout.stopRequest, `${how}\n`);
   signalProcess(identity, 'SIGTERM');
@@ -208,7 +210,7 @@ export async function stopDaemon(layout: Layout, { how, timeout, onWait }: StopO
   while (livenessOf(identity) === 'alive') {
     if (monotonic() > deadline) throw stillThere(layout, identity.pid, how);
     if (monotonic() - told >= 1000) {
-      if (isFrozen(identity)) throw frozen(layout, identity.pid); // no signal but KILL reaches it
+      if (isFrozen(identity)) throw frozen(layout, identity.pid, true); // no signal but KILL reaches it
       onWait?.(runningTasks(layout));
       told = monotonic();
     }

@@ -6,6 +6,7 @@ import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { type DaemonState, daemonOf } from '../store/daemon-record.ts';
 import { readParallel } from '../store/snapshot.ts';
 import { VERSION } from '../version.ts';
+import type { Cause } from './causes.ts';
 import { displacedIn } from './own-folders.ts';
 import { type Pause, readPause } from './pause.ts';
 
@@ -36,15 +37,16 @@ export function placeOf(layout: Layout): Place {
 }
 
 /** The `daemon` of `status --json`. */
-export function daemonJson({ daemon }: Place): {
+export function daemonJson({ daemon, isFrozen: frozen }: Place): {
   running: boolean;
+  frozen: boolean;
   pid: number | null;
   version: string | null;
   started_at: string | null;
 } {
-  if (daemon.kind === 'stopped') return { running: false, pid: null, version: null, started_at: null };
+  if (daemon.kind === 'stopped') return { running: false, frozen, pid: null, version: null, started_at: null };
   const { identity, version, started_at } = daemon.record;
-  return { running: true, pid: identity.pid, version, started_at };
+  return { running: true, frozen, pid: identity.pid, version, started_at };
 }
 
 /** True if somebody serves the directory, here or elsewhere. */
@@ -77,6 +79,15 @@ export function jobTrouble({ kind, record }: DaemonState, name: string, job: Job
   if (invalid !== undefined)
     return { kind: 'damaged', path: job.settings, reason: invalid.replaceAll(`${job.settings}:`, '').trim() };
   return leftAlone === undefined ? undefined : { kind: 'left_alone', path: job.root, reason: leftAlone };
+}
+
+/** As `why --json` and `status --json` have it. */
+export function troubleCause({
+  kind,
+  path,
+  reason,
+}: JobTrouble): Cause & { cause: 'job_unreadable' | 'job_left_alone' } {
+  return { cause: kind === 'damaged' ? 'job_unreadable' : 'job_left_alone', path, reason };
 }
 
 /** Why job.json does not read as JSON; undefined if it does, or is not there. */

@@ -4,6 +4,7 @@ import { wallClock } from '../host/clock.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { compareNatural, taskIdOf } from '../protocol/names.ts';
 import { type State, STATES } from '../protocol/states.ts';
+import { daemonOf } from '../store/daemon-record.ts';
 import { findRun } from '../store/runs.ts';
 import {
   type Counts,
@@ -23,7 +24,7 @@ import { rejectionOf } from './facts.ts';
 import { findJob } from './find.ts';
 import { lastLinesOf } from './logs.ts';
 import { type Pause, readPause } from './pause.ts';
-import { daemonJson, type JobTrouble, jobTrouble, type Place, placeOf } from './place.ts';
+import { daemonJson, type JobTrouble, jobTrouble, type Place, placeOf, troubleCause } from './place.ts';
 import { heldIdsIn, type Remark, remarkOn } from './remark.ts';
 
 export interface JobLine {
@@ -85,11 +86,22 @@ export function jobLine(name: string, job: JobLayout): JobLine {
 /** The document of `status --json`. */
 export function statusJson(layout: Layout): unknown {
   const place = placeOf(layout);
-  return { daemon: daemonJson(place), paused: place.pause !== undefined, jobs: jobLines(layout).map(jobJson) };
+  const jobs = jobLines(layout).map((line) =>
+    jobJson(line, jobTrouble(place.daemon, line.name, layout.job(line.name))),
+  );
+  return { daemon: daemonJson(place), paused: place.pause !== undefined, jobs };
 }
 
-function jobJson({ name, state, pause, counts, updatedAt }: JobLine): object {
-  return { name, state, paused: pause !== undefined, counts, updated_at: updatedAt };
+function jobJson({ name, state, pause, counts, updatedAt }: JobLine, trouble: JobTrouble | undefined): object {
+  const paused = pause !== undefined;
+  return {
+    name,
+    state,
+    paused,
+    trouble: trouble === undefined ? null : troubleCause(trouble),
+    counts,
+    updated_at: updatedAt,
+  };
 }
 
 export interface OverviewLimits {
@@ -243,7 +255,8 @@ export function jobStatusJson(layout: Layout, name: string): unknown {
   const sizes = STATES.map((state) => [state, lying[state].length]);
   const counts = { ...(Object.fromEntries(sizes) as Record<State, number>), held: held.length };
   const updatedAt = new Date(wallClock()).toISOString();
-  return { ...jobJson({ name, state: jobStateOf(counts), pause: readPause(job), counts, updatedAt }), tasks, held };
+  const line = { name, state: jobStateOf(counts), pause: readPause(job), counts, updatedAt };
+  return { ...jobJson(line, jobTrouble(daemonOf(layout), name, job)), tasks, held };
 }
 
 /**
