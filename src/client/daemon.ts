@@ -2,7 +2,7 @@
 // until daemon.json says that it serves; whoever stops one signals its identity, never a bare number, and waits for its end.
 import { spawn } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
-import { SpooldError } from '../errors.ts';
+import { SpooldError, unless } from '../errors.ts';
 import { isThere, remove, replaceWhole } from '../host/atomic.ts';
 import { monotonic } from '../host/clock.ts';
 import { isFrozen, livenessOf, signalProcess } from '../host/identity.ts';
@@ -229,10 +229,12 @@ function stillThere(layout: Layout, pid: number, how: StopHow): SpooldError {
   return new SpooldError('STOP_TIMEOUT', message, { exit: 124, hint });
 }
 
-/** Tasks in running/, as JOB/TASK. */
+/** Tasks in running/, as JOB/TASK, as far as that may be read. */
 function runningTasks(layout: Layout): string[] {
-  return jobNames(layout).flatMap((name) =>
-    idsIn(layout.job(name).folder('running'))
+  const runningIn = (name: string) => unless('EACCES', () => idsIn(layout.job(name).folder('running'))) ?? [];
+  const names = unless('EACCES', () => jobNames(layout)) ?? [];
+  return names.flatMap((name) =>
+    runningIn(name)
       .sort()
       .map((id) => `${name}/${id}`),
   );

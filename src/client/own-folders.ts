@@ -7,42 +7,50 @@ import { ensureFolderDurably } from '../host/atomic.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { STATES, type State } from '../protocol/states.ts';
 import { formerJobs } from '../store/archive.ts';
+import { isClosed, openingCommand } from './access.ts';
 
-/** Something that is no folder, in the place of one. */
-export interface Displaced {
+/** Something that keeps everybody from working in a folder. */
+export interface Obstacle {
   path: string;
-  /** `a link`, `no folder`. */
-  what: string;
+  /** `closed`: it may not be looked into. */
+  kind: 'link' | 'no folder' | 'closed';
 }
 
-/** What of a job, and of its folders, is no folder: the daemon leaves it alone. Undefined if all that are there are. Nine calls of lstat. */
-export function displacedIn(job: JobLayout): Displaced | undefined {
-  return firstDisplaced([job.root, ...STATES.map((state) => job.folder(state)), job.runs]);
+/** The first of a job and its folders that is no folder, or may not be looked into; undefined if all that are there are in order. Nine calls of lstat. */
+export function obstacleIn(job: JobLayout): Obstacle | undefined {
+  return firstObstacle([job.root, ...STATES.map((state) => job.folder(state)), job.runs]);
 }
 
-function firstDisplaced(paths: readonly string[]): Displaced | undefined {
+function firstObstacle(paths: readonly string[]): Obstacle | undefined {
   for (const path of paths) {
     const stat = statOf(path);
-    if (stat !== undefined && !stat.isDirectory())
-      return { path, what: stat.isSymbolicLink() ? 'a link' : 'no folder' };
+    if (stat === undefined) continue;
+    if (!stat.isDirectory()) return { path, kind: stat.isSymbolicLink() ? 'link' : 'no folder' };
+    if (isClosed(path, stat)) return { path, kind: 'closed' };
   }
   return undefined;
 }
 
+/** In words, with what to do about it. */
+export function obstacleWords({ path, kind }: Obstacle): string {
+  if (kind === 'closed') return `${path} may not be read by you: ${openingCommand(path)}`;
+  return `${path} is ${kind === 'link' ? 'a link' : 'no folder'}: move it away, and put a folder there`;
+}
+
 export interface OwnFolders {
-  /** To be called when the change is made, before it is told. Errors: JOB_LEFT_ALONE, JOB_TAKEN. */
+  /** To be called when the change is made, before it is told. Errors: JOB_LEFT_ALONE, JOB_TAKEN, NO_PERMISSION. */
   confirm(): void;
 }
 
 /**
  * Looks at a job and those of its folders that are to be changed; `make`: the one of them that is made if it is missing,
- * so that it survives a power cut. Errors: JOB_LEFT_ALONE.
+ * so that it survives a power cut. Errors: JOB_LEFT_ALONE, NO_PERMISSION.
  */
 export function ownFolders(layout: Layout, name: string, states: readonly State[], make?: State): OwnFolders {
   const job = layout.job(name);
   const paths = [layout.jobs, job.root, ...states.map((state) => job.folder(state))];
   for (;;) {
-    refuse(firstDisplaced(paths), 'Nothing was changed.');
+    refuse(firstObstacle(paths), 'Nothing was changed.');
     if (make !== undefined) ensureFolderDurably(job.folder(make));
     const before = new Map(paths.map((path) => [path, inodeOf(path)]));
     if (make !== undefined && before.get(job.folder(make)) === undefined) continue; // the job was archived under us
@@ -51,7 +59,7 @@ export function ownFolders(layout: Layout, name: string, states: readonly State[
 }
 
 function confirm(layout: Layout, name: string, before: ReadonlyMap<string, string | undefined>): void {
-  refuse(firstDisplaced([...before.keys()]), 'It came to be there meanwhile: what was changed may lie elsewhere.');
+  refuse(firstObstacle([...before.keys()]), 'It came to be there meanwhile: what was changed may lie elsewhere.');
   const { root } = layout.job(name);
   for (const [path, inode] of before) {
     const isSame = inode === undefined || inodeOf(path) === inode;
@@ -71,14 +79,18 @@ function isArchived(layout: Layout, name: string, within: string, inode: string)
   return look() || look();
 }
 
-function refuse(displaced: Displaced | undefined, outcome: string): void {
-  if (displaced === undefined) return;
-  const { path, what } = displaced;
-  throw new SpooldError(
-    'JOB_LEFT_ALONE',
-    `${path} is ${what}, where there has to be a folder: no daemon takes what lies behind it.`,
-    { path, exit: 1, hint: `${outcome} Move it away, and put a folder there.` },
-  );
+function refuse(obstacle: Obstacle | undefined, outcome: string): void {
+  if (obstacle === undefined) return;
+  const { path, kind } = obstacle;
+  const [message, remedy] =
+    kind === 'closed'
+      ? [`${path} may not be read or changed by you (permission denied).`, `Open it: ${openingCommand(path)}`]
+      : [
+          `${path} is ${kind === 'link' ? 'a link' : 'no folder'}, where there has to be a folder: no daemon takes what lies behind it.`,
+          'Move it away, and put a folder there.',
+        ];
+  const code = kind === 'closed' ? 'NO_PERMISSION' : 'JOB_LEFT_ALONE';
+  throw new SpooldError(code, message, { path, exit: 1, hint: `${outcome} ${remedy}` });
 }
 
 function inodeOf(path: string): string | undefined {

@@ -7,7 +7,7 @@ import { type DaemonState, daemonOf } from '../store/daemon-record.ts';
 import { readParallel } from '../store/snapshot.ts';
 import { VERSION } from '../version.ts';
 import type { Cause } from './causes.ts';
-import { displacedIn } from './own-folders.ts';
+import { obstacleIn, obstacleWords } from './own-folders.ts';
 import { type Pause, readPause } from './pause.ts';
 
 export interface Place {
@@ -54,9 +54,12 @@ export function isServed(layout: Layout): boolean {
   return daemonOf(layout).kind !== 'stopped';
 }
 
-/** Why nothing of a job is started: its job.json, or (`left_alone`) its folders or its name. `path`: what is to be mended. */
+/**
+ * Why nothing of a job is started: its job.json, or (`left_alone`) its folders or its name; `closed`: it cannot be looked into
+ * either. `path`: what is to be mended.
+ */
 export interface JobTrouble {
-  kind: 'damaged' | 'left_alone';
+  kind: 'damaged' | 'left_alone' | 'closed';
   path: string;
   reason: string;
 }
@@ -66,10 +69,10 @@ export interface JobTrouble {
  * the folders, is the daemon's to judge: it says so in daemon.json within a second, and without one nothing starts anyhow.
  */
 export function jobTrouble({ kind, record }: DaemonState, name: string, job: JobLayout): JobTrouble | undefined {
-  const displaced = displacedIn(job);
-  if (displaced !== undefined) {
-    const reason = `${displaced.path} is ${displaced.what}: move it away, and put a folder there`;
-    return { kind: 'left_alone', path: job.root, reason };
+  const obstacle = obstacleIn(job);
+  if (obstacle !== undefined) {
+    const reason = obstacleWords(obstacle);
+    return { kind: obstacle.kind === 'closed' ? 'closed' : 'left_alone', path: job.root, reason };
   }
   const damage = jobDamage(job.settings);
   if (damage !== undefined) return { kind: 'damaged', path: job.settings, reason: damage };

@@ -4,7 +4,7 @@ import { wallClock } from '../host/clock.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { compareNatural, taskIdOf } from '../protocol/names.ts';
 import { type State, STATES } from '../protocol/states.ts';
-import { daemonOf } from '../store/daemon-record.ts';
+import { daemonOf, type DaemonState } from '../store/daemon-record.ts';
 import { findRun } from '../store/runs.ts';
 import {
   type Counts,
@@ -29,7 +29,8 @@ import { heldIdsIn, type Remark, remarkOn } from './remark.ts';
 
 export interface JobLine {
   name: string;
-  state: JobState;
+  /** `unreadable`: it cannot be looked into, and its counts are none. */
+  state: JobState | 'unreadable';
   pause: Pause | undefined;
   counts: Counts;
   /** ISO 8601, UTC. */
@@ -72,9 +73,26 @@ export interface Overview {
   strays: string[];
 }
 
-/** The state of every job. */
-function jobLines(layout: Layout): JobLine[] {
-  return jobNames(layout).map((name) => jobLine(name, layout.job(name)));
+interface Lines {
+  jobs: JobLine[];
+  troubles: Map<string, JobTrouble>;
+}
+
+/** The state of every job, and what keeps some of them. */
+function jobLines(layout: Layout, daemon: DaemonState): Lines {
+  const troubles = new Map<string, JobTrouble>();
+  const jobs = jobNames(layout).map((name) => {
+    const job = layout.job(name);
+    const trouble = jobTrouble(daemon, name, job);
+    if (trouble !== undefined) troubles.set(name, trouble);
+    return trouble?.kind === 'closed' ? closedLine(name) : jobLine(name, job);
+  });
+  return { jobs, troubles };
+}
+
+function closedLine(name: string): JobLine {
+  const counts = Object.fromEntries([...STATES, 'held'].map((state) => [state, 0])) as Counts;
+  return { name, state: 'unreadable', pause: undefined, counts, updatedAt: new Date(wallClock()).toISOString() };
 }
 
 /** The state of one job. */
@@ -86,10 +104,9 @@ export function jobLine(name: string, job: JobLayout): JobLine {
 /** The document of `status --json`. */
 export function statusJson(layout: Layout): unknown {
   const place = placeOf(layout);
-  const jobs = jobLines(layout).map((line) =>
-    jobJson(line, jobTrouble(place.daemon, line.name, layout.job(line.name))),
-  );
-  return { daemon: daemonJson(place), paused: place.pause !== undefined, jobs };
+  const { jobs, troubles } = jobLines(layout, place.daemon);
+  const documents = jobs.map((line) => jobJson(line, troubles.get(line.name)));
+  return { daemon: daemonJson(place), paused: place.pause !== undefined, jobs: documents };
 }
 
 function jobJson({ name, state, pause, counts, updatedAt }: JobLine, trouble: JobTrouble | undefined): object {
@@ -99,7 +116,7 @@ function jobJson({ name, state, pause, counts, updatedAt }: JobLine, trouble: Jo
     state,
     paused,
     trouble: trouble === undefined ? null : troubleCause(trouble),
-    counts,
+    counts: state === 'unreadable' ? null : counts,
     updated_at: updatedAt,
   };
 }
@@ -112,14 +129,11 @@ export interface OverviewLimits {
 
 /** All that the first look at a directory shows, at most so many of each. */
 export function overview(layout: Layout, limits: OverviewLimits): Overview {
-  const jobs = jobLines(layout);
+  const place = placeOf(layout);
+  const { jobs, troubles } = jobLines(layout, place.daemon);
   const having = (state: State | 'held') =>
     jobs.filter(({ counts }) => counts[state] > 0).map(({ name }) => ({ name, job: layout.job(name) }));
-  const place = placeOf(layout);
-  const troubled = jobs.flatMap(({ name }) => {
-    const trouble = jobTrouble(place.daemon, name, layout.job(name));
-    return trouble === undefined ? [] : [{ job: name, trouble }];
-  });
+  const troubled = [...troubles].map(([job, trouble]) => ({ job, trouble }));
   return {
     place,
     jobs,

@@ -47,7 +47,7 @@ export class Watch {
     const jobs = new Map(left.map((target) => [target.name, target]));
     const saying = this.sayingOf(daemon);
     // What runs in a job that is left alone comes to no end, and may be another directory's.
-    const isLeftAlone = ({ name, job }: AwaitedJob) => jobTrouble(saying, name, job)?.kind === 'left_alone';
+    const isLeftAlone = ({ name, job }: AwaitedJob) => (jobTrouble(saying, name, job)?.kind ?? 'damaged') !== 'damaged';
     const idle = [...jobs.values()].every((target) => target.unfinished().running.size === 0 || isLeftAlone(target));
     const stamp = idle ? [...jobs.values()].map((target) => stampOf(target.job)).join() : undefined;
     if (stamp === undefined) this.stuck = undefined;
