@@ -8,8 +8,10 @@ import { monotonic } from '../host/clock.ts';
 import { isFrozen, livenessOf, signalProcess } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { type DaemonRecord, type DaemonState, daemonOf, type StopHow } from '../store/daemon-record.ts';
+import { claimedAttempt, findRun } from '../store/runs.ts';
 import { jobNames } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
+import { attemptOf, leftOf } from './attempts.ts';
 import { dirOption, ownUmask } from './directory.ts';
 
 const LOOK_EVERY_MS = 20;
@@ -185,6 +187,8 @@ export interface Stopped {
   pid: number | undefined;
   /** Tasks that run on without it, as JOB/TASK. */
   running: string[];
+  /** Tasks of which nothing runs any more, and no daemon has noted it yet. */
+  unnoted: string[];
 }
 
 export interface StopOptions {
@@ -199,7 +203,7 @@ export interface StopOptions {
 export async function stopDaemon(layout: Layout, { how, timeout, onWait }: StopOptions): Promise<Stopped> {
   const found = daemonOf(layout);
   if (found.kind === 'elsewhere') throw elsewhere(layout, found.record);
-  if (found.kind === 'stopped') return { pid: undefined, running: runningTasks(layout) };
+  if (found.kind === 'stopped') return { pid: undefined, ...leftTasks(layout) };
   const { identity } = found.record;
   if (isFrozen(identity)) throw frozen(layout, identity.pid); // or it would stop whenever it is woken
   if (how === 'now') remove(layout.stopRequest);
@@ -216,7 +220,7 @@ export async function stopDaemon(layout: Layout, { how, timeout, onWait }: StopO
     }
     await pause(LOOK_EVERY_MS);
   }
-  return { pid: identity.pid, running: runningTasks(layout) };
+  return { pid: identity.pid, ...leftTasks(layout) };
 }
 
 function stillThere(layout: Layout, pid: number, how: StopHow): SpooldError {
@@ -227,6 +231,25 @@ function stillThere(layout: Layout, pid: number, how: StopHow): SpooldError {
       ? 'It starts nothing new and goes on waiting for them. spoold stop leaves them running, --kill ends them.'
       : `See ${layout.log}.`;
   return new SpooldError('STOP_TIMEOUT', message, { exit: 124, hint });
+}
+
+/** The tasks in running/ when no daemon is there. */
+function leftTasks(layout: Layout): Pick<Stopped, 'running' | 'unnoted'> {
+  const [running, unnoted]: [string[], string[]] = [[], []];
+  for (const address of runningTasks(layout))
+    ((unless('EACCES', () => runsOn(layout, address)) ?? true) ? running : unnoted).push(address);
+  return { running, unnoted };
+}
+
+function runsOn(layout: Layout, address: string): boolean {
+  const [name = '', id = ''] = address.split('/');
+  const job = layout.job(name);
+  const number = claimedAttempt(job, id);
+  const run = number === undefined ? undefined : findRun(job, id, number);
+  if (run === undefined) return true; // it is being taken up
+  const attempt = attemptOf(run);
+  const { kind } = attempt.now;
+  return kind === 'live' || kind === 'starting' || (kind === 'gone' && leftOf(attempt) > 0);
 }
 
 /** Tasks in running/, as JOB/TASK, as far as that may be read. */

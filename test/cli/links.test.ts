@@ -152,15 +152,15 @@ describe('a link in the place of', { concurrency: true }, () => {
     }));
 });
 
-describe('a folder that is swapped while a verb is at work', { concurrency: true }, () => {
-  const pending = (t: TestContext) => {
-    const layout = scratchStateDir(t);
-    const folders = ownFolders(layout, 'q', ['pending'], 'pending');
-    return { layout, folders, path: layout.job('q').folder('pending') };
-  };
+function pendingOf(t: TestContext) {
+  const layout = scratchStateDir(t);
+  const folders = ownFolders(layout, 'q', ['pending'], 'pending');
+  return { layout, folders, path: layout.job('q').folder('pending') };
+}
 
+describe('a folder that is swapped while a verb is at work', { concurrency: true }, () => {
   it('is found before it says that it has done it', (t) => {
-    const { layout, folders, path } = pending(t);
+    const { layout, folders, path } = pendingOf(t);
     folders.confirm();
     mkdirSync(join(layout.root, 'elsewhere'));
     swap(path, join(layout.root, 'elsewhere'));
@@ -177,7 +177,7 @@ describe('a folder that is swapped while a verb is at work', { concurrency: true
   });
 
   it('is no such one where its job makes way for another: what came late moves on', (t) => {
-    const { layout, folders } = pending(t);
+    const { layout, folders } = pendingOf(t);
     renameSync(layout.job('q').root, join(layout.jobs, '.archived-q.20300131T090000Z'));
     folders.confirm();
     mkdirSync(layout.job('q').folder('pending'), { recursive: true });
