@@ -130,6 +130,17 @@ describe('a link in the place of', { concurrency: true }, () => {
         await refuses(place, place.at('jobs'), others, ...args);
     }));
 
+  it('the folder of numbers takes none elsewhere; with an id a task is queued all the same', () =>
+    inJob(async (place, job, outside) => {
+      writeFileSync(join(outside, '7'), '');
+      symlinkSync(outside, job.path('.next'));
+      const before = lookAt(outside);
+      const { status, out, err } = await place.spoold('add', '-J', 'q', 'true');
+      assert.deepEqual([status, out, lookAt(outside)], [1, '', before]);
+      assert.ok(err.startsWith(`spoold: ${job.path('.next')} is a link or no folder`), err);
+      assert.equal((await place.spoold('add', '-J', 'q', '--id', 'mine', 'true')).out, 'q/mine\n');
+    }));
+
   it('a folder that a finished job has is not archived with it', () =>
     inJob(async (place, job, outside) => {
       rmSync(job.file('pending', 'pending'));
