@@ -1,7 +1,8 @@
 // Verbs that take many addresses: each is tried, whatever became of the ones before; what went wrong is said once for
 // each, and the first failure is what the verb ends with.
+import { knownError } from '../client/access.ts';
 import type { Address } from '../protocol/names.ts';
-import { SpooldError } from '../errors.ts';
+import type { SpooldError } from '../errors.ts';
 import { printError } from './print.ts';
 
 export interface Tried<T> {
@@ -19,8 +20,9 @@ export async function tryEach<A extends Address, T>(
     try {
       tried.done.push(await action(address));
     } catch (error) {
-      if (!(error instanceof SpooldError)) throw error;
-      tried.failures.push(error);
+      const known = knownError(error);
+      if (known === undefined) throw error;
+      tried.failures.push(known);
     }
   }
   return tried;

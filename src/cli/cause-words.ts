@@ -53,9 +53,10 @@ export function causeWords(cause: Cause, why: Why, telling: Telling): string {
   const when = why.since === null ? '' : ` ${ago(Date.parse(why.since), now)}`;
   switch (cause.cause) {
     case 'no_daemon':
-      return why.state === 'running'
-        ? 'goes on, though no daemon serves the directory: what becomes of it is noted when one is started'
-        : 'waits because no daemon serves the directory';
+      if (why.state !== 'running') return 'waits because no daemon serves the directory';
+      return why.causes.some((one) => one.cause === 'not_noted' && (one.status !== null || one.left === 0))
+        ? 'stays so until there is a daemon: none serves the directory'
+        : 'goes on, though no daemon serves the directory: what becomes of it is noted when one is started';
     case 'daemon_starting':
       return 'waits until the daemon has looked at everything: it has only just been started';
     case 'daemon_frozen':
@@ -112,9 +113,7 @@ export function causeWords(cause: Cause, why: Why, telling: Telling): string {
     case 'being_ended':
       return `is being ended, attempt ${cause.attempt}${cause.message === '' ? '' : `: ${oneLine(cause.message)}`}`;
     case 'not_noted':
-      return cause.status === null
-        ? `is not noted as ended yet: the runner of its attempt ${cause.attempt} is dead and left no exit status; the daemon will say what becomes of it`
-        : `has ended with exit status ${cause.status}, and the daemon has not taken note yet`;
+      return unnotedWords(cause);
     case 'succeeded':
       return `succeeded${when}${cause.seconds === null ? '' : `, after ${span(cause.seconds)}`}${cause.attempt === 1 ? '' : `, at attempt ${cause.attempt}`}`;
     case 'failed':
@@ -147,6 +146,18 @@ export function causeWords(cause: Cause, why: Why, telling: Telling): string {
     case 'ran_instead':
       return `was followed by what is to run in such a case (run_if): ${list(cause.tasks, 8)}`;
   }
+}
+
+function unnotedWords({ attempt, status, left, copied, on_lost }: Cause & { cause: 'not_noted' }): string {
+  if (status !== null) return `has ended with exit status ${status}, and the daemon has not taken note yet`;
+  const then = on_lost === 'fail' ? 'fails it (on_lost: fail)' : 'has it run again, three times in a row at most';
+  if (copied)
+    return `does not run here: its attempt ${attempt} is one of the directory of which this is a copy; the daemon calls it lost, and ${then}`;
+  const dead = `the runner of its attempt ${attempt} is dead and left no exit status`;
+  if (left === null) return `is not noted as ended yet: ${dead}; the daemon will say what becomes of it`;
+  if (left === 0)
+    return `has ended, nobody knows how: ${dead}, and nothing else of it runs; the daemon calls it lost, and ${then}`;
+  return `runs on, with ${left === 1 ? 'a process' : `${left} processes`}, though ${dead}; once that is over, the daemon calls it lost, and ${then}`;
 }
 
 function until(time: string, now: number): string {

@@ -1,6 +1,7 @@
 // One verb, from its words to its exit status. Usage errors go to standard error with status 2; a SpooldError with its own
 // status; anything else is a bug of ours, with its stack.
 import { Cli, type CommandClass } from 'clipanion';
+import { knownError } from '../client/access.ts';
 import { VERSION } from '../version.ts';
 import { BaseCommand } from './base.ts';
 import { flushed, hasColours, print, printError, usageError, whenUnprintable } from './print.ts';
@@ -23,7 +24,8 @@ export async function perform(
       .replaceAll(' #0', ' …')
       .replace('<arg> ...', takes.replace(/^\[.*?\] /, ''));
   const command = parse(cli, verb, argv, readable(cli.usage(verbClass)));
-  if (command instanceof BaseCommand) return (await command.execute()) ?? 0;
+  if (command instanceof BaseCommand)
+    return (await command.execute().catch((error: unknown) => Promise.reject(knownError(error) ?? error))) ?? 0;
   print(readable(cli.usage(verbClass, { detailed: true })));
   return 0;
 }

@@ -22,7 +22,7 @@ export interface Show {
 // biome-ignore format: a table
 const COLOURS = {
   working: 'cyan', running: 'cyan', waiting: 'yellow', pending: 'yellow', held: 'yellow', completed: 'green', succeeded: 'green',
-  failed: 'red', rejected: 'red', cancelled: 'magenta', skipped: 'magenta',
+  failed: 'red', rejected: 'red', unreadable: 'red', cancelled: 'magenta', skipped: 'magenta',
 } as const;
 
 /** Of a file in failed/ or rejected/ that no attempt and no verdict brought there. */
@@ -143,6 +143,8 @@ function strayWords(names: readonly string[]): string {
 }
 
 function troubleWords({ kind, path, reason }: JobTrouble, width: number): string {
+  if (kind === 'closed')
+    return `${path} cannot be looked into, so nothing of it is shown, or starts: ${oneLine(reason, 500)}`;
   return kind === 'damaged'
     ? `${path} does not read, so its job starts nothing: ${oneLine(reason, width)}`
     : `${path} is left alone, so nothing of it starts: ${oneLine(reason, 500)}`;
@@ -154,11 +156,12 @@ function withNext(lines: readonly string[], next: string | undefined): string[] 
 
 function jobTable(jobs: readonly JobLine[]): string[] {
   const width = Math.max(...jobs.map(({ name }) => name.length));
-  const importance = { working: 0, waiting: 1, failed: 2, completed: 3 } as const;
+  const importance = { unreadable: 0, working: 1, waiting: 2, failed: 3, completed: 4 } as const;
   // All of them by name; where they are too many, those that matter now.
   const chosen = jobs.length <= MOST_JOBS ? jobs : [...jobs].sort((a, b) => importance[a.state] - importance[b.state]);
   const lines = chosen.slice(0, MOST_JOBS).map(({ name, state, pause, counts }) => {
     const word = coloured(state, state.padEnd(9));
+    if (state === 'unreadable') return `${name.padEnd(width)}  ${word}  see below`;
     return `${name.padEnd(width)}  ${word}  ${countsText(counts)}${pause === undefined ? '' : styled('yellow', ', paused')}`;
   });
   return cut(lines, MOST_JOBS, jobs.length, 'job');

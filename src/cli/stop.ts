@@ -64,12 +64,16 @@ export function endProgress(): void {
   lineIsOpen = false;
 }
 
-export function report({ pid, running }: Stopped, root: string): void {
+export function report({ pid, running, unnoted }: Stopped, root: string): void {
   print(pid === undefined ? `No daemon was running in ${root}.` : `spoold ${pid} has stopped.`);
-  if (running.length === 0) return;
-  const shown = running.slice(0, 20).join('\n  ');
-  note(
-    `${running.length === 1 ? 'this task runs' : `these ${running.length} tasks run`} on without a daemon, and the next one adopts them:\n  ${shown}`,
-  );
-  if (running.length > 20) process.stderr.write(`  … and ${running.length - 20} more\n`);
+  const on = 'on without a daemon, and the next one adopts them';
+  tell(running, `this task runs ${on}`, `these ${running.length} tasks run ${on}`);
+  const noted = 'ended, and the next daemon notes what became of it';
+  tell(unnoted, `this task has ${noted}`, `these ${unnoted.length} tasks have ${noted}`);
+}
+
+function tell(tasks: readonly string[], one: string, many: string): void {
+  if (tasks.length === 0) return;
+  note(`${tasks.length === 1 ? one : many}:\n  ${tasks.slice(0, 20).join('\n  ')}`);
+  if (tasks.length > 20) process.stderr.write(`  … and ${tasks.length - 20} more\n`);
 }

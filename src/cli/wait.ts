@@ -1,7 +1,7 @@
 // `spoold wait [ADDRESS…]`: until it has ended, with everything it queued.
 import { Option } from 'clipanion';
 import type { WaitItem, WaitOutcome, WaitProgress } from '../client/wait.ts';
-import { SpooldError } from '../errors.ts';
+import { knownError } from '../client/access.ts';
 import type { Address } from '../protocol/names.ts';
 import { AddressCommand } from './base.ts';
 import { note, printError, printJson, usageError } from './print.ts';
@@ -38,7 +38,8 @@ export class WaitCommand extends AddressCommand {
       else tell(outcome.items);
       return outcome.status;
     } catch (error) {
-      if (error instanceof SpooldError) throw error;
+      const known = knownError(error);
+      if (known !== undefined) throw known;
       printError(error);
       return 125; // no status of the task's
     }

@@ -82,6 +82,7 @@ export function attemptWords({ now }: Pick<Attempt, 'now'>): string {
     case 'ended':
       return `it has ended, ${describeExit(now.status).words}; the daemon has not taken note yet`;
     case 'gone':
+      if (now.copied) return 'it does not run here: this directory is a copy of the one that it runs in, or ran';
       return 'its runner is dead and left no exit status; the daemon will say what becomes of it';
     case 'void':
       return 'it never began';

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { SpooldError, unless } from '../errors.ts';
-import { ensureFolderDurably, namesIn, publish, syncFolder } from '../host/atomic.ts';
+import { namesIn, publish, syncFolder } from '../host/atomic.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { idPart, MadeIds } from '../protocol/made-ids.ts';
 import { FOR_EACH_KEY } from '../protocol/names.ts';
@@ -17,6 +17,7 @@ import { currentFolder, type Surroundings } from './directory.ts';
 import { keepEnvironment } from './environment.ts';
 import { jobDefaults } from './facts.ts';
 import { refuseTwin } from './find.ts';
+import { ownFolders } from './own-folders.ts';
 import { recordEvents } from './who.ts';
 
 export interface ManyRequest {
@@ -124,7 +125,7 @@ function exists(job: string, id: string): SpooldError {
   });
 }
 
-/** Queues what `prepareMany` made; it survives a power cut when this returns. Gives the file that was written. */
+/** Queues what `prepareMany` made; it survives a power cut when this returns. Gives the file that was written. Errors: JOB_LEFT_ALONE, JOB_TAKEN. */
 export function addMany(
   layout: Layout,
   { job, entries }: Many,
@@ -146,11 +147,13 @@ export function addMany(
   refuseTwin(layout, job);
   const pending = layout.job(job).folder('pending');
   const path = join(pending, name);
-  for (let shown: boolean | undefined; shown !== true; ) {
-    ensureFolderDurably(pending);
-    shown = unless('ENOENT', () => publish(path, text, { sync: true })); // the job may be archived under us
+  for (;;) {
+    const folders = ownFolders(layout, job, ['pending'], 'pending');
+    if (unless('ENOENT', () => publish(path, text, { sync: true })) !== true) continue; // the job may be archived under us
+    unless('ENOENT', () => syncFolder(pending));
+    folders.confirm();
+    break;
   }
-  unless('ENOENT', () => syncFolder(pending));
   recordEvents(layout, [{ job, event: 'added', to: 'pending', reason: `${entries.length} tasks` }]);
   return path;
 }

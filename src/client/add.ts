@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { SpooldError, unless } from '../errors.ts';
-import { ensureFolderDurably, isThere, publish, syncFolder } from '../host/atomic.ts';
+import { isThere, publish, syncFolder } from '../host/atomic.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { nameProblem } from '../protocol/names.ts';
 import { shellWord } from '../protocol/shell.ts';
@@ -17,6 +17,7 @@ import { keepEnvironment } from './environment.ts';
 import { jobDefaults } from './facts.ts';
 import { refuseTwin } from './find.ts';
 import { takeNumber } from './numbers.ts';
+import { ownFolders } from './own-folders.ts';
 import { recordEvents } from './who.ts';
 
 export const DEFAULT_JOB = 'default';
@@ -43,7 +44,7 @@ export interface Added {
   parent?: string;
 }
 
-/** Queues a task and returns when it would survive a power cut. Errors: JOB_NAME, JOB_CASE, TASK_ID, TASK_INVALID, TASK_EXISTS. */
+/** Queues a task and returns when it would survive a power cut. Errors: JOB_NAME, JOB_CASE, TASK_ID, TASK_INVALID, TASK_EXISTS, JOB_LEFT_ALONE, JOB_TAKEN. */
 export function addTask(layout: Layout, request: AddRequest): Added {
   const { inside } = request;
   const job = request.job ?? inside?.job ?? DEFAULT_JOB;
@@ -88,7 +89,7 @@ function addToJob(layout: Layout, name: string, id: string | undefined, text: st
   const isUsed = (n: number) => isInUse(job, `${n}`);
   refuseTwin(layout, name);
   for (;;) {
-    ensureFolderDurably(pending);
+    const folders = ownFolders(layout, name, ['pending'], 'pending');
     const published = unless('ENOENT', () => {
       const task = id ?? `${takeNumber(job.root, isUsed)}`;
       if (id !== undefined) refuseIfUsed(layout, name, id);
@@ -98,6 +99,7 @@ function addToJob(layout: Layout, name: string, id: string | undefined, text: st
       return { job: name, task, path };
     });
     if (published === undefined) continue; // the name was taken, or the job was archived under us
+    folders.confirm();
     recordEvents(layout, [{ job: name, task: published.task, event: 'added', to: 'pending' }]);
     return published;
   }

@@ -10,6 +10,7 @@ import type { RunnerLine } from '../protocol/pid-file.ts';
 import type { AttemptResult } from '../protocol/result.ts';
 import {
   type Ending,
+  isOfThisRun,
   isVoid,
   readEnding,
   readPidFile,
@@ -18,6 +19,7 @@ import {
   type Run,
   runsOf,
 } from '../store/runs.ts';
+import { processesOf } from './processes.ts';
 
 export type AttemptNow =
   | { kind: 'settled'; result: AttemptResult }
@@ -27,8 +29,8 @@ export type AttemptNow =
   | { kind: 'starting' }
   /** Its last word is there, and no daemon has settled it yet. */
   | { kind: 'ended'; status: number; startedAt: number; finishedAt: number }
-  /** Its runner died without a last word. */
-  | { kind: 'gone'; runner: RunnerLine; startedAt: number }
+  /** Its runner died without a last word; or (`copied`) never was of this directory, which is a copy of the one that it serves. */
+  | { kind: 'gone'; runner: RunnerLine; startedAt: number; copied: boolean }
   /** It never began and never will. */
   | { kind: 'void' };
 
@@ -57,8 +59,9 @@ function lookAt(run: RunLayout): AttemptNow {
   if (runner === undefined) return { kind: 'starting' };
   const { startedAt, finishedAt } = readTimes(run, wallClock());
   if (lastWord !== undefined) return { kind: 'ended', status: lastWord.status, startedAt, finishedAt };
+  const copied = !isOfThisRun(run, runner);
   const liveness = livenessOf(runner);
-  if (liveness === 'dead') return { kind: 'gone', runner, startedAt };
+  if (copied || liveness === 'dead') return { kind: 'gone', runner, startedAt, copied };
   return { kind: 'live', runner, startedAt, ending: readEnding(run), here: liveness === 'alive' };
 }
 
@@ -80,6 +83,11 @@ export function latestAttempt(job: JobLayout, id: string, atLeast = 0): number {
     else absent += 1;
   }
   return latest;
+}
+
+/** How many processes of an attempt without a runner are left: one look through /proc. */
+export function leftOf({ layout, now }: Attempt): number {
+  return now.kind === 'gone' && !now.copied ? processesOf(layout.root, undefined).length : 0;
 }
 
 /** When a file came to where it lies (milliseconds since 1970): a rename leaves its mark on the inode. */

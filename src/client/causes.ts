@@ -31,6 +31,9 @@ export interface ResourceHolder extends Holder {
 
 type Where = 'everything' | 'job';
 
+/** What becomes of a task whose attempt is lost. */
+export type OnLost = 'retry' | 'fail';
+
 export type Cause =
   // What keeps a whole place from starting anything.
   | { cause: 'no_daemon' }
@@ -80,8 +83,18 @@ export type Cause =
   | { cause: 'being_started' }
   | { cause: 'running'; attempt: number; since: string; processes: number | null; host: string | null }
   | { cause: 'being_ended'; attempt: number; message: string }
-  /** Its command has ended with this exit status, or (null) its runner has died, and no daemon has taken note. */
-  | { cause: 'not_noted'; attempt: number; status: number | null }
+  /**
+   * Its command has ended with this exit status, or (null) its runner has died, and no daemon has taken note. `left`: how many of
+   * its processes run on, null where that was not looked at. `copied`: the runner is that of the directory of which this is a copy.
+   */
+  | {
+      cause: 'not_noted';
+      attempt: number;
+      status: number | null;
+      left: number | null;
+      copied: boolean;
+      on_lost: OnLost;
+    }
   | { cause: 'succeeded'; attempt: number; seconds: number | null }
   | {
       cause: 'failed';

@@ -2,14 +2,16 @@
 // until daemon.json says that it serves; whoever stops one signals its identity, never a bare number, and waits for its end.
 import { spawn } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
-import { SpooldError } from '../errors.ts';
+import { SpooldError, unless } from '../errors.ts';
 import { isThere, remove, replaceWhole } from '../host/atomic.ts';
 import { monotonic } from '../host/clock.ts';
 import { isFrozen, livenessOf, signalProcess } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
 import { type DaemonRecord, type DaemonState, daemonOf, type StopHow } from '../store/daemon-record.ts';
+import { claimedAttempt, findRun } from '../store/runs.ts';
 import { jobNames } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
+import { attemptOf, leftOf } from './attempts.ts';
 import { dirOption, ownUmask } from './directory.ts';
 
 const LOOK_EVERY_MS = 20;
@@ -171,10 +173,11 @@ function draining(layout: Layout, pid: number): SpooldError {
   );
 }
 
-function frozen({ daemon }: Layout, pid: number): SpooldError {
+/** `asked`: it was asked to stop before it was found frozen, which cannot be taken back. */
+function frozen({ daemon }: Layout, pid: number, asked = false): SpooldError {
   return new SpooldError(
     'DAEMON_FROZEN',
-    `The daemon (process ${pid}) is frozen, by Ctrl-Z or SIGSTOP: it does nothing, and keeps its place.`,
+    `The daemon (process ${pid}) is frozen, by Ctrl-Z or SIGSTOP: it does nothing, and keeps its place${asked ? ' until it is woken; it was asked to stop, and does then' : ''}.`,
     { path: daemon, exit: 1, hint: `Wake it: kill -CONT ${pid}. Or end it, and what runs goes on: kill -KILL ${pid}` },
   );
 }
@@ -184,6 +187,8 @@ export interface Stopped {
   pid: number | undefined;
   /** Tasks that run on without it, as JOB/TASK. */
   running: string[];
+  /** Tasks of which nothing runs any more, and no daemon has noted it yet. */
+  unnoted: string[];
 }
 
 export interface StopOptions {
@@ -198,8 +203,9 @@ export interface StopOptions {
 export async function stopDaemon(layout: Layout, { how, timeout, onWait }: StopOptions): Promise<Stopped> {
   const found = daemonOf(layout);
   if (found.kind === 'elsewhere') throw elsewhere(layout, found.record);
-  if (found.kind === 'stopped') return { pid: undefined, running: runningTasks(layout) };
+  if (found.kind === 'stopped') return { pid: undefined, ...leftTasks(layout) };
   const { identity } = found.record;
+  if (isFrozen(identity)) throw frozen(layout, identity.pid); // or it would stop whenever it is woken
   if (how === 'now') remove(layout.stopRequest);
   else replaceWhole(layout.stopRequest, `${how}\n`);
   signalProcess(identity, 'SIGTERM');
@@ -208,13 +214,13 @@ export async function stopDaemon(layout: Layout, { how, timeout, onWait }: StopO
   while (livenessOf(identity) === 'alive') {
     if (monotonic() > deadline) throw stillThere(layout, identity.pid, how);
     if (monotonic() - told >= 1000) {
-      if (isFrozen(identity)) throw frozen(layout, identity.pid); // no signal but KILL reaches it
+      if (isFrozen(identity)) throw frozen(layout, identity.pid, true); // no signal but KILL reaches it
       onWait?.(runningTasks(layout));
       told = monotonic();
     }
     await pause(LOOK_EVERY_MS);
   }
-  return { pid: identity.pid, running: runningTasks(layout) };
+  return { pid: identity.pid, ...leftTasks(layout) };
 }
 
 function stillThere(layout: Layout, pid: number, how: StopHow): SpooldError {
@@ -227,10 +233,31 @@ function stillThere(layout: Layout, pid: number, how: StopHow): SpooldError {
   return new SpooldError('STOP_TIMEOUT', message, { exit: 124, hint });
 }
 
-/** Tasks in running/, as JOB/TASK. */
+/** The tasks in running/ when no daemon is there. */
+function leftTasks(layout: Layout): Pick<Stopped, 'running' | 'unnoted'> {
+  const [running, unnoted]: [string[], string[]] = [[], []];
+  for (const address of runningTasks(layout))
+    ((unless('EACCES', () => runsOn(layout, address)) ?? true) ? running : unnoted).push(address);
+  return { running, unnoted };
+}
+
+function runsOn(layout: Layout, address: string): boolean {
+  const [name = '', id = ''] = address.split('/');
+  const job = layout.job(name);
+  const number = claimedAttempt(job, id);
+  const run = number === undefined ? undefined : findRun(job, id, number);
+  if (run === undefined) return true; // it is being taken up
+  const attempt = attemptOf(run);
+  const { kind } = attempt.now;
+  return kind === 'live' || kind === 'starting' || (kind === 'gone' && leftOf(attempt) > 0);
+}
+
+/** Tasks in running/, as JOB/TASK, as far as that may be read. */
 function runningTasks(layout: Layout): string[] {
-  return jobNames(layout).flatMap((name) =>
-    idsIn(layout.job(name).folder('running'))
+  const runningIn = (name: string) => unless('EACCES', () => idsIn(layout.job(name).folder('running'))) ?? [];
+  const names = unless('EACCES', () => jobNames(layout)) ?? [];
+  return names.flatMap((name) =>
+    runningIn(name)
       .sort()
       .map((id) => `${name}/${id}`),
   );

@@ -15,6 +15,7 @@ import { fileStamp, foldersHolding } from '../store/tasks.ts';
 import { dirOption } from './directory.ts';
 import { jobDefaults, readTask } from './facts.ts';
 import { findTask, type FoundTask } from './find.ts';
+import { type OwnFolders, ownFolders } from './own-folders.ts';
 import { recordEvents } from './who.ts';
 
 export interface Draft {
@@ -28,10 +29,11 @@ export interface Draft {
   stamp: string | undefined;
 }
 
-/** Copies a task's file for editing. `only`: states it may be in. Errors: JOB_UNKNOWN, TASK_UNKNOWN, EDIT_STATE. */
+/** Copies a task's file for editing. `only`: states it may be in. Errors: JOB_UNKNOWN, TASK_UNKNOWN, EDIT_STATE, JOB_LEFT_ALONE. */
 export function draftOf(layout: Layout, job: string, id: string, only: readonly string[]): Draft {
   const task = findTask(layout, job, id);
   if (!only.includes(task.state) || task.state === 'held') throw notEditable(layout, task);
+  ownFolders(layout, job, [task.state, 'pending']); // before somebody has edited it in vain
   const path = task.layout.task(task.state, id);
   const stamp = fileStamp(path);
   const read = readTask(path);
@@ -101,7 +103,7 @@ export function problemsWith({ task, copy }: Draft): string[] {
 /**
  * Puts the edited copy in the place of the task's file; `unchanged` if it is the same text. What was rejected is
  * dropped anew and taken out of rejected/ in one go (`queued`), since the daemon takes in what changes there by itself.
- * Errors: MOVE_IN_THE_WAY; EDIT_OVERTAKEN, if the task has started, moved, or been changed by somebody else meanwhile.
+ * Errors: JOB_LEFT_ALONE, JOB_TAKEN, MOVE_IN_THE_WAY; EDIT_OVERTAKEN, if the task has started, moved, or been changed by somebody else meanwhile.
  */
 export function putBack(layout: Layout, draft: Draft): 'changed' | 'unchanged' | 'queued' {
   const { task, path, copy, before, stamp } = draft;
@@ -112,16 +114,19 @@ export function putBack(layout: Layout, draft: Draft): 'changed' | 'unchanged' |
   }
   if (fileStamp(path) !== stamp || (task.state === 'pending' && claimedAttempt(task.layout, task.id) !== undefined))
     throw overtaken(layout, draft);
-  if (task.state === 'rejected') return dropAnew(layout, draft, text);
+  const state = task.state === 'held' ? 'pending' : task.state;
+  const folders = ownFolders(layout, task.job, [state, 'pending']);
+  if (task.state === 'rejected') return dropAnew(layout, draft, text, folders);
   replaceWhole(path, text, { sync: true });
   if (task.state === 'pending' && leftMeanwhile(draft, text)) throw overtaken(layout, draft);
-  syncFolder(task.layout.folder(task.state === 'held' ? 'pending' : task.state));
+  syncFolder(task.layout.folder(state));
+  folders.confirm();
   recordEvents(layout, [{ job: task.job, task: task.id, event: 'edited' }]);
   discard(draft);
   return 'changed';
 }
 
-function dropAnew(layout: Layout, draft: Draft, text: string): 'queued' {
+function dropAnew(layout: Layout, draft: Draft, text: string, folders: OwnFolders): 'queued' {
   const { job, id, layout: jobLayout } = draft.task;
   const target = jobLayout.task('pending', id);
   if (!publish(target, text, { sync: true })) {
@@ -132,6 +137,7 @@ function dropAnew(layout: Layout, draft: Draft, text: string): 'queued' {
     });
   }
   syncFolder(jobLayout.folder('pending'));
+  folders.confirm();
   remove(draft.path);
   remove(jobLayout.rejection(id));
   recordEvents(layout, [{ job, task: id, event: 'edited', from: 'rejected', to: 'pending' }]);

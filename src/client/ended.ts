@@ -4,13 +4,14 @@ import { FOR_EACH_KEY } from '../protocol/names.ts';
 import type { State } from '../protocol/states.ts';
 import { claimedAttempt, readEnding } from '../store/runs.ts';
 import { type Attempt, attemptsOf } from './attempts.ts';
-import type { Cause } from './causes.ts';
+import type { Cause, OnLost } from './causes.ts';
 import { causeOf, factsOf, jobDefaults, readTask, rejectionOf, textOf } from './facts.ts';
 import { eventsOf } from './history.ts';
 import type { Inquiry } from './inquiry.ts';
 
 /** What a running task does now. */
-export function runningCauses({ job }: Inquiry, id: string): Cause[] {
+export function runningCauses(inquiry: Inquiry, id: string): Cause[] {
+  const { job } = inquiry;
   const latest = attemptsOf(job, id).at(-1);
   if (latest === undefined) return [{ cause: 'being_started' }];
   const { attempt, now } = latest;
@@ -23,11 +24,20 @@ export function runningCauses({ job }: Inquiry, id: string): Cause[] {
       return [{ cause: 'being_ended', attempt, message: now.ending.message }, running];
     }
     case 'ended':
-    case 'gone':
-      return [{ cause: 'not_noted', attempt, status: now.kind === 'ended' ? now.status : null }];
+    case 'gone': {
+      const status = now.kind === 'ended' ? now.status : null;
+      const copied = now.kind === 'gone' && now.copied;
+      return [{ cause: 'not_noted', attempt, status, left: null, copied, on_lost: onLost(inquiry, id) }];
+    }
     default:
       return [{ cause: 'being_started' }];
   }
+}
+
+function onLost({ job }: Inquiry, id: string): OnLost {
+  const read = readTask(job.task('running', id));
+  const said = { ...jobDefaults(job), ...(read.kind === 'ok' ? read.raw : {}) }.on_lost;
+  return said === 'fail' ? 'fail' : 'retry';
 }
 
 /** How a task came to the folder it lies in, none of those in which it is unfinished. */
@@ -87,8 +97,11 @@ function cancelledCause(inquiry: Inquiry, id: string, latest: Attempt | undefine
   const { by, reason } = moverOf(inquiry, id, 'cancelled');
   const result = latest?.now.kind === 'settled' && latest.now.result.to === 'cancelled' ? latest.now.result : undefined;
   const message = reason ?? result?.message ?? null;
-  const after = result === undefined && latest !== undefined ? latest.attempt : null;
-  return { cause: 'cancelled', attempt: result === undefined ? null : result.attempt, after, by, message };
+  if (latest === undefined) return { cause: 'cancelled', attempt: null, after: null, by, message };
+  // One that is not settled is being ended by it.
+  const wasEnded = latest.now.kind === 'settled' && result === undefined;
+  const [attempt, after] = wasEnded ? [null, latest.attempt] : [latest.attempt, null];
+  return { cause: 'cancelled', attempt, after, by, message };
 }
 
 function byHand(inquiry: Inquiry, id: string, state: State): Cause {

@@ -3,15 +3,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { SpooldError } from '../errors.ts';
-import {
-  ensureFolderDurably,
-  isThere,
-  moveAllNoReplace,
-  moveNoReplace,
-  namesIn,
-  syncFolder,
-  touch,
-} from '../host/atomic.ts';
+import { isThere, moveAllNoReplace, moveNoReplace, namesIn, syncFolder, touch } from '../host/atomic.ts';
 import { monotonic, wallClock } from '../host/clock.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { compareNatural } from '../protocol/names.ts';
@@ -26,6 +18,7 @@ import { causeOf } from './facts.ts';
 import { Families } from './families.ts';
 import { findJob, findTask, type Found, type FoundTask, heldNameOf } from './find.ts';
 import { pauseFor } from './logs.ts';
+import { ownFolders } from './own-folders.ts';
 import { isServed } from './place.ts';
 import { retryAt } from './waiting.ts';
 import { recordEvents } from './who.ts';
@@ -61,7 +54,7 @@ const SAY_AFTER_MS = 2_000;
 
 /**
  * Cancels a task, waiting or running, and its family with it; one that has succeeded, if some of its family has not
- * ended. Errors: JOB_UNKNOWN, TASK_UNKNOWN, MOVE_… (MOVE_IMPOSSIBLE for one that is held back)
+ * ended. Errors: JOB_UNKNOWN, TASK_UNKNOWN, JOB_LEFT_ALONE, JOB_TAKEN, MOVE_… (MOVE_IMPOSSIBLE for one that is held back)
  */
 export function cancelTask(layout: Layout, job: string, id: string): Moves {
   return moveTask(layout, job, id, 'cancelled', 'cancelled', ({ state, layout: files }) => {
@@ -83,7 +76,10 @@ export function retryTask(layout: Layout, job: string, id: string): Moves {
   const path = found.layout.task('pending', id);
   const changedAt = found.state === 'pending' ? statSync(path, { throwIfNoEntry: false })?.mtimeMs : undefined;
   const now = wallClock();
-  if (changedAt !== undefined && (retryAt(found.layout, id, changedAt) ?? 0) > now && touch(path, now)) {
+  const isDelayed = changedAt !== undefined && (retryAt(found.layout, id, changedAt) ?? 0) > now;
+  const folders = isDelayed ? ownFolders(layout, job, ['pending']) : undefined;
+  if (folders !== undefined && touch(path, now)) {
+    folders.confirm();
     recordEvents(layout, [{ job, task: id, event: 'retried', from: 'pending', to: 'pending' }]);
     return { moved: [{ job, task: id, from: 'pending', to: 'pending' }], unmoved: [] };
   }
@@ -118,12 +114,13 @@ function moveTask(
     const attempt = from === 'running' ? claimedAttempt(task.layout, id) : undefined;
     const cause = from === 'skipped' && to === 'pending' ? standingCause(task) : undefined;
     const target = task.layout.task(to, id);
-    ensureFolderDurably(task.layout.folder(to));
+    const folders = ownFolders(layout, job, [from, to], to);
     const moved = moveOne(task.layout.task(from, id), target);
     if (moved === 'exists') throw inTheWay(task, to);
     if (moved === 'missing') continue; // it has moved since we looked
     syncFolder(task.layout.folder(to));
     syncFolder(task.layout.folder(from));
+    folders.confirm();
     recordEvents(layout, [{ job, task: id, event, from, to }]);
     return {
       moved: [
@@ -197,9 +194,10 @@ function inTheWay({ job, id, layout }: FoundTask, to: State): SpooldError {
   );
 }
 
-/** Cancels all that is unfinished in a job; held files stay and are named. `onWait`: an array is long in being made tasks of. Errors: JOB_UNKNOWN. */
+/** Cancels all that is unfinished in a job; held files stay and are named. `onWait`: an array is long in being made tasks of. Errors: JOB_UNKNOWN, JOB_LEFT_ALONE, JOB_TAKEN. */
 export function cancelJob(layout: Layout, name: string, onWait?: () => void): Moves {
   const job = findJob(layout, name);
+  ownFolders(layout, name, []);
   const moved: Move[] = [];
   const began = monotonic();
   const spreadBy = began + (isServed(layout) ? SPREADS_WITHIN_MS : 0);
@@ -229,9 +227,10 @@ function isSpreading(job: JobLayout): boolean {
   return namesIn(job.folder('pending')).some((name) => name.startsWith('.bundle-'));
 }
 
-/** All failed and cancelled tasks of a job wait again. Errors: JOB_UNKNOWN. */
+/** All failed and cancelled tasks of a job wait again. Errors: as above. */
 export function retryJob(layout: Layout, name: string): Moves {
   findJob(layout, name);
+  ownFolders(layout, name, []);
   const moved = [
     ...moveMany(layout, name, 'failed', 'pending', 'retried'),
     ...moveMany(layout, name, 'cancelled', 'pending', 'retried'),
@@ -244,7 +243,7 @@ function moveMany(layout: Layout, name: string, from: State, to: State, event: s
   const ids = idsIn(job.folder(from)).sort(compareNatural);
   if (ids.length === 0) return [];
   const attempts = new Map(from === 'running' ? ids.map((id) => [id, claimedAttempt(job, id)] as const) : []);
-  ensureFolderDurably(job.folder(to));
+  const folders = ownFolders(layout, name, [from, to], to);
   const done = moveAllNoReplace(
     job.folder(from),
     job.folder(to),
@@ -253,6 +252,7 @@ function moveMany(layout: Layout, name: string, from: State, to: State, event: s
   if (done.length === 0) return [];
   syncFolder(job.folder(to));
   syncFolder(job.folder(from));
+  folders.confirm();
   recordEvents(
     layout,
     done.map((task) => ({ job: name, task, event, from, to })),

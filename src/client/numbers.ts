@@ -2,17 +2,40 @@
 // renaming that file to the next number, which only one of them can do. A crash after it leaves a number unused.
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { unless } from '../errors.ts';
-import { createExclusive, createFolder, namesIn, removeTree, unfinishedName } from '../host/atomic.ts';
+import { SpooldError, unless } from '../errors.ts';
+import {
+  createExclusive,
+  createFolder,
+  isFolder,
+  isThere,
+  namesIn,
+  removeTree,
+  unfinishedName,
+} from '../host/atomic.ts';
 
-/** Takes the next number, from 1; `isUsed` says which were taken by other means. `folder` must exist. */
+/** Takes the next number, from 1; `isUsed` says which were taken by other means. `folder` must exist. Errors: COUNTER_NO_FOLDER. */
 export function takeNumber(folder: string, isUsed: (n: number) => boolean): number {
   const counter = join(folder, '.next');
+  refuseOther(counter);
   for (;;) {
     const next = nextIn(counter);
     if (next === undefined) makeCounter(folder, counter, firstUnused(isUsed));
     else if (advance(counter, next) && !isUsed(next)) return next;
   }
+}
+
+/** A link would have a number taken elsewhere. */
+function refuseOther(counter: string): void {
+  if (!isThere(counter) || isFolder(counter)) return;
+  throw new SpooldError(
+    'COUNTER_NO_FOLDER',
+    `${counter} is a link or no folder: the next number is taken from a folder.`,
+    {
+      path: counter,
+      exit: 1,
+      hint: 'Nothing was queued. Remove it, and it is made again; or give an --id.',
+    },
+  );
 }
 
 function advance(counter: string, from: number): boolean {

@@ -9,6 +9,7 @@ import { jobNames, readParallel } from '../store/snapshot.ts';
 import { daemonOf } from '../store/daemon-record.ts';
 import { textOf } from './facts.ts';
 import { findJob } from './find.ts';
+import { type OwnFolders, ownFolders } from './own-folders.ts';
 import { recordEvents, userName } from './who.ts';
 
 /** Who paused a place, and when; undefined where the file does not say (somebody may have used `touch`). */
@@ -33,13 +34,15 @@ export interface PauseChange {
   pause: Pause | undefined;
 }
 
-/** Starts nothing new, anywhere or in one job. Unchanged if it is paused already. Errors: JOB_UNKNOWN. */
+/** Starts nothing new, anywhere or in one job. Unchanged if it is paused already. Errors: JOB_UNKNOWN, JOB_LEFT_ALONE, JOB_TAKEN. */
 export function pause(layout: Layout, job: string | undefined): PauseChange {
   const place = placeOf(layout, job);
+  const folders = ownPlace(layout, job);
   const now = new Date(wallClock()).toISOString();
   const changed = publish(place.paused, `paused by ${userName()} at ${now}\n`, { sync: true });
   if (changed) {
     syncFolder(dirname(place.paused));
+    folders?.confirm();
     recordEvents(layout, [{ job, event: 'paused' }]);
   }
   return { job, changed, pause: readPause(place) };
@@ -48,10 +51,12 @@ export function pause(layout: Layout, job: string | undefined): PauseChange {
 /** The reverse of `pause`. */
 export function resume(layout: Layout, job: string | undefined): PauseChange {
   const place = placeOf(layout, job);
+  const folders = ownPlace(layout, job);
   const held = readPause(place);
   const changed = remove(place.paused);
   if (changed) {
     syncFolder(dirname(place.paused));
+    folders?.confirm();
     recordEvents(layout, [{ job, event: 'resumed' }]);
   }
   return { job, changed, pause: held };
@@ -86,7 +91,7 @@ export function allParallel(layout: Layout): Parallel[] {
 
 const MOST = 999_999;
 
-/** Writes the number, or with undefined removes it. Errors: JOB_UNKNOWN, PARALLEL_INVALID. */
+/** Writes the number, or with undefined removes it. Errors: JOB_UNKNOWN, PARALLEL_INVALID, JOB_LEFT_ALONE, JOB_TAKEN. */
 export function setParallel(layout: Layout, job: string | undefined, count: number | undefined): Parallel {
   const place = placeOf(layout, job);
   if (count !== undefined && !(Number.isInteger(count) && count >= 0 && count <= MOST)) {
@@ -95,13 +100,20 @@ export function setParallel(layout: Layout, job: string | undefined, count: numb
       `${count} cannot be a number of tasks: a whole number from 0 to ${MOST} can.`,
     );
   }
+  const folders = ownPlace(layout, job);
   if (count === undefined) remove(place.parallel);
   else replaceWhole(place.parallel, `${count}\n`, { sync: true });
   syncFolder(dirname(place.parallel));
+  folders?.confirm();
   recordEvents(layout, [{ job, event: 'parallel', reason: count === undefined ? 'unset' : String(count) }]);
   return parallelOf(layout, job);
 }
 
 function placeOf(layout: Layout, job: string | undefined): Layout | JobLayout {
   return job === undefined ? layout : findJob(layout, job);
+}
+
+/** The folder that is written to, of a job; the directory itself was looked at when it was opened. */
+function ownPlace(layout: Layout, job: string | undefined): OwnFolders | undefined {
+  return job === undefined ? undefined : ownFolders(layout, job, []);
 }

@@ -6,6 +6,8 @@ import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { type DaemonState, daemonOf } from '../store/daemon-record.ts';
 import { readParallel } from '../store/snapshot.ts';
 import { VERSION } from '../version.ts';
+import type { Cause } from './causes.ts';
+import { obstacleIn, obstacleWords } from './own-folders.ts';
 import { type Pause, readPause } from './pause.ts';
 
 export interface Place {
@@ -35,15 +37,16 @@ export function placeOf(layout: Layout): Place {
 }
 
 /** The `daemon` of `status --json`. */
-export function daemonJson({ daemon }: Place): {
+export function daemonJson({ daemon, isFrozen: frozen }: Place): {
   running: boolean;
+  frozen: boolean;
   pid: number | null;
   version: string | null;
   started_at: string | null;
 } {
-  if (daemon.kind === 'stopped') return { running: false, pid: null, version: null, started_at: null };
+  if (daemon.kind === 'stopped') return { running: false, frozen, pid: null, version: null, started_at: null };
   const { identity, version, started_at } = daemon.record;
-  return { running: true, pid: identity.pid, version, started_at };
+  return { running: true, frozen, pid: identity.pid, version, started_at };
 }
 
 /** True if somebody serves the directory, here or elsewhere. */
@@ -51,18 +54,26 @@ export function isServed(layout: Layout): boolean {
   return daemonOf(layout).kind !== 'stopped';
 }
 
-/** Why nothing of a job is started: its job.json, or (`left_alone`) its folders or its name. `path`: what is to be mended. */
+/**
+ * Why nothing of a job is started: its job.json, or (`left_alone`) its folders or its name; `closed`: it cannot be looked into
+ * either. `path`: what is to be mended.
+ */
 export interface JobTrouble {
-  kind: 'damaged' | 'left_alone';
+  kind: 'damaged' | 'left_alone' | 'closed';
   path: string;
   reason: string;
 }
 
 /**
- * Undefined if nothing is known that keeps the whole job. Whether a job.json that reads is a valid one, and the folders in
- * order, is the daemon's to judge: it says so in daemon.json within a second, and without one nothing starts anyhow.
+ * Undefined if nothing is known that keeps the whole job. Whether a job.json that reads is a valid one, and who may write to
+ * the folders, is the daemon's to judge: it says so in daemon.json within a second, and without one nothing starts anyhow.
  */
 export function jobTrouble({ kind, record }: DaemonState, name: string, job: JobLayout): JobTrouble | undefined {
+  const obstacle = obstacleIn(job);
+  if (obstacle !== undefined) {
+    const reason = obstacleWords(obstacle);
+    return { kind: obstacle.kind === 'closed' ? 'closed' : 'left_alone', path: job.root, reason };
+  }
   const damage = jobDamage(job.settings);
   if (damage !== undefined) return { kind: 'damaged', path: job.settings, reason: damage };
   if (kind === 'stopped') return undefined;
@@ -71,6 +82,15 @@ export function jobTrouble({ kind, record }: DaemonState, name: string, job: Job
   if (invalid !== undefined)
     return { kind: 'damaged', path: job.settings, reason: invalid.replaceAll(`${job.settings}:`, '').trim() };
   return leftAlone === undefined ? undefined : { kind: 'left_alone', path: job.root, reason: leftAlone };
+}
+
+/** As `why --json` and `status --json` have it. */
+export function troubleCause({
+  kind,
+  path,
+  reason,
+}: JobTrouble): Cause & { cause: 'job_unreadable' | 'job_left_alone' } {
+  return { cause: kind === 'damaged' ? 'job_unreadable' : 'job_left_alone', path, reason };
 }
 
 /** Why job.json does not read as JSON; undefined if it does, or is not there. */

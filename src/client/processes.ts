@@ -16,8 +16,8 @@ export interface ProcessUse {
   age: number;
 }
 
-/** The processes of the attempt that runs in `runDir` under the runner `runner`, oldest first, the runner not among them. */
-export function processesOf(runDir: string, runner: number): ProcessUse[] {
+/** The processes of the attempt that runs in `runDir` under the runner `runner` (undefined: it is dead), oldest first, the runner not among them. */
+export function processesOf(runDir: string, runner: number | undefined): ProcessUse[] {
   const all = [...lookAtProcesses('SPOOLD_RUN_DIR').byPid.values()].filter((entry) => !isZombie(entry));
   const members = new Set(
     all.filter((entry) => (entry.value === runDir && seesTheSame(entry.pid, runDir)) || entry.ppid === runner),

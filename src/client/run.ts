@@ -20,6 +20,7 @@ import { daemonOf } from './daemon.ts';
 import { currentFolder, dirOption, openDirectory, ownUmask, whereabouts } from './directory.ts';
 import { keepEnvironment } from './environment.ts';
 import { causeOf, rejectionOf } from './facts.ts';
+import { ownFolders } from './own-folders.ts';
 import { placeOf } from './place.ts';
 import { submitJob } from './submit.ts';
 import { unfinishedIn } from './unfinished.ts';
@@ -61,7 +62,7 @@ export interface Venue {
   isPrivate: boolean;
 }
 
-/** The directory that `dir` (--dir) means, if a daemon serves it; else undefined. Errors: RUN_INSIDE. */
+/** The directory that `dir` (--dir) means, if a daemon serves it; else undefined. Errors: RUN_INSIDE, RUN_FROZEN. */
 export function runningDirectory(dir: string | undefined, env: NodeJS.ProcessEnv): Layout | undefined {
   if (env.SPOOLD_RUN_DIR) {
     throw new SpooldError(
@@ -76,8 +77,18 @@ export function runningDirectory(dir: string | undefined, env: NodeJS.ProcessEnv
   if (!isStateDir(path)) return undefined;
   const layout = openDirectory(dir);
   const found = daemonOf(layout);
-  if (found.kind !== 'running' || isFrozen(found.record.identity)) return undefined;
+  if (found.kind !== 'running') return undefined;
+  if (isFrozen(found.record.identity)) throw frozenHere(layout, found.record.identity.pid);
   return found.record.serving && found.record.stopping === undefined ? layout : undefined;
+}
+
+/** Done in a private directory, the work would go past the limits of that daemon. */
+function frozenHere({ root }: Layout, pid: number): SpooldError {
+  return new SpooldError(
+    'RUN_FROZEN',
+    `The daemon of ${root} (process ${pid}), which would do this, is frozen, by Ctrl-Z or SIGSTOP.`,
+    { path: root, exit: 3, hint: `Nothing was started. Wake it: kill -CONT ${pid}` },
+  );
 }
 
 /** Queues the work in a directory that is served, under a name that is its own, with the environment of the caller. */
@@ -162,6 +173,7 @@ function unserved({ layout, job }: Venue, frozen: number | undefined): SpooldErr
  */
 function cancelWork({ layout, job: name }: Venue): boolean {
   const job = layout.job(name);
+  ownFolders(layout, name, ['pending', 'running', 'cancelled']);
   // A disk that is too full for that takes the moves all the same.
   unless(['EEXIST', 'ENOSPC', 'EDQUOT'], () => createExclusive(job.paused, `interrupted\n`));
   ensureFolder(job.folder('cancelled'));

@@ -1,10 +1,10 @@
 // `status` of everything and of one job. Counts come from the cached summaries where a folder has not changed, so
 // succeeded/ is not read again; names are read only of folders that have something to show.
-import { namesIn } from '../host/atomic.ts';
 import { wallClock } from '../host/clock.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
-import { compareNatural } from '../protocol/names.ts';
+import { compareNatural, taskIdOf } from '../protocol/names.ts';
 import { type State, STATES } from '../protocol/states.ts';
+import { daemonOf, type DaemonState } from '../store/daemon-record.ts';
 import { findRun } from '../store/runs.ts';
 import {
   type Counts,
@@ -13,6 +13,7 @@ import {
   jobNames,
   type JobState,
   jobStateOf,
+  ownNames,
   readParallel,
   stateOf,
   summarise,
@@ -23,12 +24,13 @@ import { rejectionOf } from './facts.ts';
 import { findJob } from './find.ts';
 import { lastLinesOf } from './logs.ts';
 import { type Pause, readPause } from './pause.ts';
-import { daemonJson, type JobTrouble, jobTrouble, type Place, placeOf } from './place.ts';
+import { daemonJson, type JobTrouble, jobTrouble, type Place, placeOf, troubleCause } from './place.ts';
 import { heldIdsIn, type Remark, remarkOn } from './remark.ts';
 
 export interface JobLine {
   name: string;
-  state: JobState;
+  /** `unreadable`: it cannot be looked into, and its counts are none. */
+  state: JobState | 'unreadable';
   pause: Pause | undefined;
   counts: Counts;
   /** ISO 8601, UTC. */
@@ -71,9 +73,26 @@ export interface Overview {
   strays: string[];
 }
 
-/** The state of every job. */
-function jobLines(layout: Layout): JobLine[] {
-  return jobNames(layout).map((name) => jobLine(name, layout.job(name)));
+interface Lines {
+  jobs: JobLine[];
+  troubles: Map<string, JobTrouble>;
+}
+
+/** The state of every job, and what keeps some of them. */
+function jobLines(layout: Layout, daemon: DaemonState): Lines {
+  const troubles = new Map<string, JobTrouble>();
+  const jobs = jobNames(layout).map((name) => {
+    const job = layout.job(name);
+    const trouble = jobTrouble(daemon, name, job);
+    if (trouble !== undefined) troubles.set(name, trouble);
+    return trouble?.kind === 'closed' ? closedLine(name) : jobLine(name, job);
+  });
+  return { jobs, troubles };
+}
+
+function closedLine(name: string): JobLine {
+  const counts = Object.fromEntries([...STATES, 'held'].map((state) => [state, 0])) as Counts;
+  return { name, state: 'unreadable', pause: undefined, counts, updatedAt: new Date(wallClock()).toISOString() };
 }
 
 /** The state of one job. */
@@ -85,11 +104,21 @@ export function jobLine(name: string, job: JobLayout): JobLine {
 /** The document of `status --json`. */
 export function statusJson(layout: Layout): unknown {
   const place = placeOf(layout);
-  return { daemon: daemonJson(place), paused: place.pause !== undefined, jobs: jobLines(layout).map(jobJson) };
+  const { jobs, troubles } = jobLines(layout, place.daemon);
+  const documents = jobs.map((line) => jobJson(line, troubles.get(line.name)));
+  return { daemon: daemonJson(place), paused: place.pause !== undefined, jobs: documents };
 }
 
-function jobJson({ name, state, pause, counts, updatedAt }: JobLine): object {
-  return { name, state, paused: pause !== undefined, counts, updated_at: updatedAt };
+function jobJson({ name, state, pause, counts, updatedAt }: JobLine, trouble: JobTrouble | undefined): object {
+  const paused = pause !== undefined;
+  return {
+    name,
+    state,
+    paused,
+    trouble: trouble === undefined ? null : troubleCause(trouble),
+    counts: state === 'unreadable' ? null : counts,
+    updated_at: updatedAt,
+  };
 }
 
 export interface OverviewLimits {
@@ -100,14 +129,11 @@ export interface OverviewLimits {
 
 /** All that the first look at a directory shows, at most so many of each. */
 export function overview(layout: Layout, limits: OverviewLimits): Overview {
-  const jobs = jobLines(layout);
+  const place = placeOf(layout);
+  const { jobs, troubles } = jobLines(layout, place.daemon);
   const having = (state: State | 'held') =>
     jobs.filter(({ counts }) => counts[state] > 0).map(({ name }) => ({ name, job: layout.job(name) }));
-  const place = placeOf(layout);
-  const troubled = jobs.flatMap(({ name }) => {
-    const trouble = jobTrouble(place.daemon, name, layout.job(name));
-    return trouble === undefined ? [] : [{ job: name, trouble }];
-  });
+  const troubled = [...troubles].map(([job, trouble]) => ({ job, trouble }));
   return {
     place,
     jobs,
@@ -171,7 +197,7 @@ function rejectedIn(name: string, job: JobLayout, limit: number): ShownRejection
 }
 
 function heldIn(job: JobLayout): string[] {
-  return namesIn(job.folder('pending')).filter(isHeldName).sort(compareNatural);
+  return ownNames(job, 'pending').filter(isHeldName).sort(compareNatural);
 }
 
 export interface JobReport {
@@ -243,7 +269,8 @@ export function jobStatusJson(layout: Layout, name: string): unknown {
   const sizes = STATES.map((state) => [state, lying[state].length]);
   const counts = { ...(Object.fromEntries(sizes) as Record<State, number>), held: held.length };
   const updatedAt = new Date(wallClock()).toISOString();
-  return { ...jobJson({ name, state: jobStateOf(counts), pause: readPause(job), counts, updatedAt }), tasks, held };
+  const line = { name, state: jobStateOf(counts), pause: readPause(job), counts, updatedAt };
+  return { ...jobJson(line, jobTrouble(daemonOf(layout), name, job)), tasks, held };
 }
 
 /**
@@ -252,15 +279,19 @@ export function jobStatusJson(layout: Layout, name: string): unknown {
  * the name of a task, and is another one.
  */
 function tasksByState(job: JobLayout): Record<State, string[]> {
-  const before = (['pending', 'running'] as const).flatMap((state) => idsIn(job.folder(state)));
+  const before = (['pending', 'running'] as const).flatMap((state) => ownIds(job, state));
   const lying = new Map<string, State>();
   for (const state of ['succeeded', 'failed', 'cancelled', 'skipped', 'pending', 'running'] as const)
-    for (const id of idsIn(job.folder(state))) lying.set(id, state);
+    for (const id of ownIds(job, state)) lying.set(id, state);
   for (const id of before) {
     const state = lying.has(id) ? undefined : stateOf(job, id);
     if (state !== undefined && state !== 'rejected') lying.set(id, state);
   }
   const found = Object.fromEntries(STATES.map((state) => [state, [] as string[]])) as Record<State, string[]>;
   for (const [id, state] of lying) found[state].push(id);
-  return { ...found, rejected: idsIn(job.folder('rejected')) };
+  return { ...found, rejected: ownIds(job, 'rejected') };
+}
+
+function ownIds(job: JobLayout, state: State): string[] {
+  return ownNames(job, state).flatMap((name) => taskIdOf(name) ?? []);
 }

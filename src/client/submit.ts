@@ -16,11 +16,12 @@ import {
 import { wallClock } from '../host/clock.ts';
 import { folderIdentity } from '../host/identity.ts';
 import { JobLayout, type Layout } from '../protocol/layout.ts';
-import type { State } from '../protocol/states.ts';
+import { type State, STATES } from '../protocol/states.ts';
 import type { Raw } from '../protocol/task.ts';
 import { type Archiving, archivingsIn, closeJob, finishArchiving, jobTaken, putAside } from '../store/archive.ts';
 import { dirOption } from './directory.ts';
 import { refuseTwin } from './find.ts';
+import { ownFolders } from './own-folders.ts';
 import { unfinishedIn } from './unfinished.ts';
 import { recordEvents } from './who.ts';
 import type { JobFiles } from './workflow.ts';
@@ -37,9 +38,11 @@ export interface Submitted {
 /** Above this many files one `sync -f` costs less than an fsync each. */
 const SYNC_EACH_UP_TO = 8;
 
-/** Makes a job of settings and tasks; it survives a power cut when this returns. Errors: JOB_UNFINISHED, JOB_TAKEN, JOB_CASE. */
+/** Makes a job of settings and tasks; it survives a power cut when this returns. Errors: JOB_UNFINISHED, JOB_TAKEN, JOB_CASE, JOB_LEFT_ALONE. */
 export function submitJob(layout: Layout, name: string, files: JobFiles): Submitted {
   const job = layout.job(name);
+  ownFolders(layout, name, STATES);
+  const folders = ownFolders(layout, name, []); // those of a finished job go away with it
   refuseIfUnfinished(layout, name);
   refuseTwin(layout, name);
   ensureFolderDurably(layout.jobs);
@@ -50,6 +53,7 @@ export function submitJob(layout: Layout, name: string, files: JobFiles): Submit
     const former = putAside(layout, name, closeFinished(layout, name), wallClock());
     const isShown = moveNoReplace(building.root, job.root) === 'moved';
     syncFolder(layout.jobs);
+    if (isShown) folders.confirm();
     const notArchived = former && archive(layout, former);
     if (!isShown) throw jobTaken(job.root, name);
     recordEvents(layout, [{ job: name, event: 'submitted', to: 'pending', reason: `${files.tasks.size} tasks` }]);

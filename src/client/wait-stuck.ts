@@ -45,12 +45,15 @@ export class Watch {
     else if (monotonic() - (this.servedAt ?? this.began) > (this.servedAt === undefined ? NEVER_SEEN_MS : RESTART_MS))
       throw isFrozen && daemon.record !== undefined ? frozen(daemon.record) : noDaemon(this.layout);
     const jobs = new Map(left.map((target) => [target.name, target]));
-    const idle = [...jobs.values()].every((target) => target.unfinished().running.size === 0);
+    const saying = this.sayingOf(daemon);
+    // What runs in a job that is left alone comes to no end, and may be another directory's.
+    const isLeftAlone = ({ name, job }: AwaitedJob) => (jobTrouble(saying, name, job)?.kind ?? 'damaged') !== 'damaged';
+    const idle = [...jobs.values()].every((target) => target.unfinished().running.size === 0 || isLeftAlone(target));
     const stamp = idle ? [...jobs.values()].map((target) => stampOf(target.job)).join() : undefined;
     if (stamp === undefined) this.stuck = undefined;
     else if (this.stuck?.stamp !== stamp) this.stuck = { stamp, since: monotonic(), after: STUCK_AFTER_MS };
     else if (monotonic() - this.stuck.since > this.stuck.after) {
-      const reasons = [...jobs.values()].map((target) => whyNothingStarts(this.layout, this.sayingOf(daemon), target));
+      const reasons = [...jobs.values()].map((target) => whyNothingStarts(this.layout, saying, target));
       if (reasons.every((reason) => reason !== undefined)) throw stuckError(reasons);
       this.stuck = { stamp, since: monotonic(), after: Math.min(2 * this.stuck.after, 10_000) }; // it reads all that waits
     }

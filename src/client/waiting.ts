@@ -12,7 +12,7 @@ import type { Cause, Why } from './causes.ts';
 import { factsOf, jobDefaults, type Raw } from './facts.ts';
 import type { Inquiry } from './inquiry.ts';
 import { readPause } from './pause.ts';
-import { jobTrouble, type Place } from './place.ts';
+import { jobTrouble, type Place, troubleCause } from './place.ts';
 import { liftCauses, resourceCauses, startOf } from './shares.ts';
 import { fullSlots } from './slots.ts';
 
@@ -41,10 +41,7 @@ function placeCauses({ name, job }: Inquiry, { daemon, isFrozen, pause, parallel
   if (parallel === 0) all.push({ cause: 'parallel_zero', place: 'everything', path: `${root}/parallel` });
   if (readParallel(job.parallel) === 0) all.push({ cause: 'parallel_zero', place: 'job', path: job.parallel });
   const trouble = jobTrouble(daemon, name, job);
-  if (trouble !== undefined) {
-    const { kind, path, reason } = trouble;
-    all.push({ cause: kind === 'damaged' ? 'job_unreadable' : 'job_left_alone', path, reason });
-  }
+  if (trouble !== undefined) all.push(troubleCause(trouble));
   return all;
 }
 

@@ -1,7 +1,7 @@
 // `why JOB/TASK`: the causes of what a task does or does not, followed from task to task down to the one that everything
 // waits for. From the files alone, and only those that the answer is about; the daemon is not asked.
 import { readEnding } from '../store/runs.ts';
-import { type Attempt, attemptsOf } from './attempts.ts';
+import { type Attempt, attemptsOf, leftOf } from './attempts.ts';
 import type { Cause, Why } from './causes.ts';
 import { chainOf, rootOf } from './chain.ts';
 import { endedCauses, ranInstead, runningCauses } from './ended.ts';
@@ -85,7 +85,9 @@ function causesOf(inquiry: Inquiry, place: Place, id: string, state: Found | 'un
 }
 
 /** How many processes run for the task that all comes down to: one look through /proc, for that one alone. */
-function withProcesses(why: Why, root: Why, { layout, now }: Attempt): Why {
+function withProcesses(why: Why, root: Why, latest: Attempt): Why {
+  const { layout, now } = latest;
+  for (const cause of root.causes) if (cause.cause === 'not_noted') cause.left = leftOf(latest);
   if (now.kind !== 'live' || !now.here || readEnding(layout) !== undefined) return why;
   for (const cause of root.causes)
     if (cause.cause === 'running') cause.processes = processesOf(layout.root, now.runner.pid).length;

@@ -1,9 +1,9 @@
 // What a state directory holds, for those who only look: jobs, counts, where a task lies. Counts come from state.json
 // where the folder has not changed since (its mtime, in nanoseconds, agrees) and by reading the names otherwise, so a
 // count is never older than the look and 400,000 finished tasks need not be listed again.
-import { type Dirent, readdirSync, statSync } from 'node:fs';
+import { type BigIntStats, type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { unless } from '../errors.ts';
-import { isThere, namesIn, readParsed } from '../host/atomic.ts';
+import { isFolder, isThere, namesIn, readParsed } from '../host/atomic.ts';
 import type { JobLayout, Layout } from '../protocol/layout.ts';
 import { isName, taskIdOf } from '../protocol/names.ts';
 import { STATES, type State } from '../protocol/states.ts';
@@ -44,10 +44,11 @@ const FOLDER_SETTLES_AFTER_MS = 2_000;
 export function summarise(job: JobLayout, now: number): Summary {
   const cached = readParsed(job.summary, (text) => JSON.parse(text) as Summary);
   const before = cached.kind === 'ok' && typeof cached.value?.counts === 'object' ? cached.value : undefined;
+  const isOwn = isFolder(job.root);
   const counts = {} as Counts;
   const counted: Summary['counted'] = {};
   for (const state of STATES) {
-    const stat = unless('ENOTDIR', () => statSync(job.folder(state), { bigint: true, throwIfNoEntry: false }));
+    const stat = isOwn ? folderOf(job, state) : undefined;
     const mtime = stat === undefined ? 'none' : String(stat.mtimeNs);
     // A clock of the file system may tick as slowly as every few ms: a folder changed just now may change again unseen.
     const settled = stat === undefined || now - Number(stat.mtimeMs) > FOLDER_SETTLES_AFTER_MS;
@@ -65,8 +66,19 @@ export function summarise(job: JobLayout, now: number): Summary {
   return { counts, counted, updated_at: new Date(now).toISOString() };
 }
 
+/** Undefined: there is none, or something else. Behind a link lies what is no task of this job. */
+function folderOf(job: JobLayout, state: State): BigIntStats | undefined {
+  const stat = unless('ENOTDIR', () => lstatSync(job.folder(state), { bigint: true, throwIfNoEntry: false }));
+  return stat?.isDirectory() ? stat : undefined;
+}
+
+/** The names in a folder of a job; none of what lies behind a link. */
+export function ownNames(job: JobLayout, state: State): string[] {
+  return isFolder(job.root) && folderOf(job, state) !== undefined ? namesIn(job.folder(state)) : [];
+}
+
 function count(job: JobLayout, state: State, counts: Counts): void {
-  const names = namesIn(job.folder(state));
+  const names = ownNames(job, state);
   counts[state] = names.reduce((n, name) => n + (taskIdOf(name) === undefined ? 0 : 1), 0);
   if (state === 'pending') counts.held = names.reduce((n, name) => n + (isHeldName(name) ? 1 : 0), 0);
 }

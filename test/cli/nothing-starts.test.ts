@@ -4,11 +4,12 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { readProcess } from '../../src/host/identity.ts';
-import { Place, withPlace } from '../helpers/place.ts';
+import { isThere, type Place, withPlace } from '../helpers/place.ts';
 import { waitUntil } from '../helpers/wait-until.ts';
 import { pretendDaemon, quietPlace } from './quiet-place.ts';
 
 const task = { command: ['true'] };
+const running = (pid: number | undefined) => ({ running: true, pid, version: '', started_at: '' });
 
 /** Waits until `spoold` says what is expected with these arguments. */
 async function says(place: Place, words: RegExp, ...args: string[]): Promise<void> {
@@ -18,6 +19,24 @@ async function says(place: Place, words: RegExp, ...args: string[]): Promise<voi
     async () => words.test((last = (await place.spoold(...args)).out)),
     () => last,
   );
+}
+
+interface Trouble {
+  cause: string;
+  path: string;
+  reason: string;
+}
+
+/** `status --json`, of everything and of the job, has the trouble as `why --json` has it. */
+async function saysInJson(place: Place, name: string, trouble: Omit<Trouble, 'reason'>, reason: RegExp): Promise<void> {
+  const read = async (...args: string[]) => JSON.parse((await place.spoold(...args, '--json')).out) as unknown;
+  const { jobs } = (await read('status')) as { jobs: { name: string; trouble: Trouble | null }[] };
+  const whole = jobs.find((job) => job.name === name)?.trouble;
+  const one = ((await read('status', name)) as { trouble: Trouble | null }).trouble;
+  const { causes } = (await read('why', name)) as { causes: Trouble[] };
+  assert.match(whole?.reason ?? '', reason);
+  assert.deepEqual(whole, { ...trouble, reason: whole?.reason });
+  assert.deepEqual([one, causes.find(({ cause }) => cause === trouble.cause)], [whole, whole]);
 }
 
 describe('a job of which the daemon starts nothing', { concurrency: true }, () => {
@@ -32,6 +51,7 @@ describe('a job of which the daemon starts nothing', { concurrency: true }, () =
         'status',
       );
       await says(place, /^daemon .* · nothing is started of wrong: see below\n/, 'status', 'wrong');
+      await saysInJson(place, 'wrong', { cause: 'job_unreadable', path: wrong.path('job.json') }, /max_paralel/);
       await says(place, /^wrong\/x waits because its job\.json does not read, .*max_paralel/, 'why', 'wrong/x');
       writeFileSync(wrong.path('job.json'), '{"max_parallel": 4}');
       await wrong.comesTo('succeeded', 'x');
@@ -54,6 +74,8 @@ describe('a job of which the daemon starts nothing', { concurrency: true }, () =
         'why',
         'linked/x',
       );
+      await saysInJson(place, 'linked', { cause: 'job_left_alone', path: linked.path() }, /failed is a link/);
+      await saysInJson(place, 'ETL', { cause: 'job_left_alone', path: place.job('ETL').path() }, /only in case/);
       await says(place, /ETL is left alone, .*: there is a job etl, which differs only in case/, 'status', 'ETL');
       rmSync(linked.path('failed'));
       renameSync(place.job('ETL').path(), place.job('etl-2').path());
@@ -107,18 +129,29 @@ describe('a daemon that is there and does not serve', { concurrency: true }, () 
         place.job('j').drop('x', task);
         assert.match((await place.spoold('status')).out, new RegExp(`^daemon .* it is frozen, .*: kill -CONT ${pid}`));
         assert.match((await place.spoold('why', 'j/x')).out, new RegExp(`is frozen, (.*\n)*Next: kill -CONT ${pid}\n`));
-        for (const [verb, status] of [
-          ['start', 1],
-          ['wait', 3],
-          ['stop', 1],
+        const { daemon } = JSON.parse((await place.spoold('status', '--json')).out) as { daemon: object };
+        assert.deepEqual({ ...daemon, version: '', started_at: '' }, { ...running(pid), frozen: true });
+        for (const [status, ...args] of [
+          [1, 'start'],
+          [3, 'wait'],
+          [3, 'run', 'touch', place.aside('ran')],
+          [1, 'stop'],
+          [1, 'stop', '--kill'],
+          [1, 'stop', '--drain'],
+          [1, 'restart'],
         ] as const) {
-          const spoken = await place.spoold(verb);
-          assert.match(spoken.err, new RegExp(`is frozen, (.*\n)*Wake it: kill -CONT ${pid}`));
+          const spoken = await place.spoold(...args);
+          assert.match(spoken.err, new RegExp(`is frozen, (.*\n)*.*Wake it: kill -CONT ${pid}`));
           assert.deepEqual([spoken.status, spoken.out], [status, '']);
         }
+        assert.deepEqual([place.job('j').ids('pending'), isThere(place.aside('ran'))], [['x'], false]);
       } finally {
-        process.kill(pid as number, 'SIGCONT'); // it stops then, as it was asked to
+        process.kill(pid as number, 'SIGCONT'); // it was not asked to stop, and goes on
       }
+      await place.job('j').comesTo('succeeded', 'x');
+      await place.job('j').drop('y', task).comesTo('succeeded', 'y');
+      const { daemon } = JSON.parse((await place.spoold('status', '--json')).out) as { daemon: object };
+      assert.deepEqual({ ...daemon, version: '', started_at: '' }, { ...running(pid), frozen: false });
     });
   });
 

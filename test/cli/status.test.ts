@@ -10,7 +10,7 @@ import { waitUntil } from '../helpers/wait-until.ts';
 import { pretendDaemon, quietPlace } from './quiet-place.ts';
 
 interface StatusDocument {
-  daemon: { running: boolean; pid: number | null; version: string | null; started_at: string | null };
+  daemon: { running: boolean; frozen: boolean; pid: number | null; version: string | null; started_at: string | null };
   paused: boolean;
   jobs: { name: string; state: string; paused: boolean; counts: Record<string, number>; updated_at: string }[];
 }
@@ -83,10 +83,10 @@ describe('status without a daemon', { concurrency: true }, () => {
   it('gives one document of the documented form as JSON', async () => {
     const { out } = await place.spoold('status', '--json');
     const document = JSON.parse(out) as StatusDocument;
-    assert.deepEqual(document.daemon, { running: false, pid: null, version: null, started_at: null });
+    assert.deepEqual(document.daemon, { running: false, frozen: false, pid: null, version: null, started_at: null });
     assert.equal(document.paused, false);
     const job = document.jobs.find(({ name }) => name === 'etl');
-    assert.deepEqual(Object.keys(job ?? {}).sort(), ['counts', 'name', 'paused', 'state', 'updated_at']);
+    assert.deepEqual(Object.keys(job ?? {}).sort(), ['counts', 'name', 'paused', 'state', 'trouble', 'updated_at']);
     const counts = { pending: 2, running: 0, succeeded: 0, failed: 0, skipped: 0, cancelled: 0, rejected: 0, held: 1 };
     assert.deepEqual(job?.counts, counts);
     assert.equal(job?.state, 'waiting');
@@ -219,7 +219,13 @@ describe('what the first line of status says', { concurrency: true }, () => {
       assert.match(line, /nothing new is started: the disk is nearly full/);
       assert.ok(line.includes(spared), line);
       const document = JSON.parse((await place.spoold('status', '--json')).out) as StatusDocument;
-      assert.deepEqual(document.daemon, { running: true, pid: process.pid, version: '0.0.1', started_at: t });
+      assert.deepEqual(document.daemon, {
+        running: true,
+        frozen: false,
+        pid: process.pid,
+        version: '0.0.1',
+        started_at: t,
+      });
     } finally {
       await place.close();
     }
