@@ -126,8 +126,13 @@ describe('a link in the place of', { concurrency: true }, () => {
       mkdirSync(join(others, 'q', 'pending'), { recursive: true });
       writeFileSync(join(others, 'q', 'pending', 'stranger.json'), task);
       swap(place.at('jobs'), others);
-      for (const args of [...verbs('q'), ['add', '-J', 'new', 'true'], ['submit', flow, '--job', 'new']])
-        await refuses(place, place.at('jobs'), others, ...args);
+      const before = lookAt(others);
+      for (const args of [...verbs('q'), ['add', '-J', 'new', 'true'], ['submit', flow, '--job', 'new']]) {
+        const { status, out: said, err } = await place.spoold(...args);
+        assert.deepEqual([status, said], [2, ''], args.join(' '));
+        assert.ok(err.includes(`${place.at('jobs')} is a link: it should be a folder`), err);
+      }
+      assert.deepEqual(lookAt(others), before);
     }));
 
   it('the folder of numbers takes none elsewhere; with an id a task is queued all the same', () =>
