@@ -142,12 +142,10 @@ function openToAll(path: string, change: string): SpooldError {
 }
 
 /** What is written into them must not lie elsewhere. */
-function checkFolders({ jobs, env, archive }: Layout): void {
-  for (const path of [jobs, env, archive]) {
-    const stat = lstatSync(path, { throwIfNoEntry: false });
-    if (stat === undefined || stat.isDirectory()) continue;
-    const what = stat.isSymbolicLink() ? 'a link' : 'no folder';
-    throw new SpooldError('STATE_DIR_NO_FOLDER', `${path} is ${what}: it should be a folder.`, {
+function checkFolders({ jobs, env }: Layout): void {
+  for (const path of [jobs, env]) {
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() !== true) continue;
+    throw new SpooldError('STATE_DIR_NO_FOLDER', `${path} is a link: it should be a folder.`, {
       path,
       hint: 'Nothing is written through a link. Put a folder in its place, or have all of the state directory elsewhere (--dir).',
     });
