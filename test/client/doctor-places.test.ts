@@ -34,6 +34,14 @@ async function findings(place: Place): Promise<Finding[]> {
   return (await diagnose(patientAt(place.dir), atOnce)).findings;
 }
 
+/** What was found while it was mended. */
+function foundIn(place: Place, all: readonly Mended[]): string[] {
+  return inShort(
+    place,
+    all.map(({ finding }) => finding),
+  );
+}
+
 /** `kind path by`, paths from the top. */
 function inShort(place: Place, all: readonly Finding[]): string[] {
   return all.map(({ kind, path, by }) => `${kind} ${path.replace(`${place.dir}/`, '').replace(place.dir, '.')} ${by}`);
@@ -71,13 +79,7 @@ describe('through a link in the place of', () => {
 
     chmodSync(target, 0o666);
     const { all } = await mendIn(place);
-    assert.deepEqual(
-      inShort(
-        place,
-        all.map(({ finding }) => finding),
-      ),
-      ['mode config.yaml you'],
-    );
+    assert.deepEqual(foundIn(place, all), ['mode config.yaml you']);
     assert.equal(modeOf(target), 0o666);
     writeFileSync(target, 'max_parallel: many\n');
     chmodSync(target, 0o600);
@@ -93,13 +95,7 @@ describe('through a link in the place of', () => {
         symlinkSync(dir, place.at(name));
         const before = contents(dir);
         const { all } = await mendIn(place);
-        assert.deepEqual(
-          inShort(
-            place,
-            all.map(({ finding }) => finding),
-          ),
-          [`no_folder ${name} you`],
-        );
+        assert.deepEqual(foundIn(place, all), [`no_folder ${name} you`]);
         assert.deepEqual(left(all), ['no_folder']);
         assert.deepEqual(contents(dir), before);
         assert.equal(modeOf(dir), mode);
@@ -113,13 +109,7 @@ describe('through a link in the place of', () => {
     symlinkSync(dir, place.at('jobs', 'elsewhere'));
     const before = contents(dir);
     const { all } = await mendIn(place);
-    assert.deepEqual(
-      inShort(
-        place,
-        all.map(({ finding }) => finding),
-      ),
-      ['no_job jobs/elsewhere you'],
-    );
+    assert.deepEqual(foundIn(place, all), ['no_job jobs/elsewhere you']);
     assert.deepEqual(contents(dir), before);
   });
 });
@@ -134,13 +124,7 @@ describe('a VERSION', () => {
       writeFileSync(place.at('env'), 'no folder');
       const before = contents(place.dir);
       const { all } = await mendIn(place);
-      assert.deepEqual(
-        inShort(
-          place,
-          all.map(({ finding }) => finding),
-        ),
-        ['version VERSION you'],
-      );
+      assert.deepEqual(foundIn(place, all), ['version VERSION you']);
       assert.deepEqual(contents(place.dir), before);
       const [says, started] = [all[0]?.finding.says ?? '', await place.spoold('start', '--foreground')];
       assert.ok(says.includes(JSON.stringify(text.trim())) || says.includes('names format 2'), says);
@@ -166,13 +150,7 @@ describe('a VERSION', () => {
       rmSync(place.at('VERSION'), { recursive: true });
       put();
       const { all } = await mendIn(place);
-      assert.deepEqual(
-        inShort(
-          place,
-          all.map(({ finding }) => finding),
-        ),
-        ['version VERSION you'],
-      );
+      assert.deepEqual(foundIn(place, all), ['version VERSION you']);
       assert.equal(lstatSync(place.at('VERSION')).isFile(), false);
     }
   });
