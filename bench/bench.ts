@@ -1,5 +1,6 @@
 // `npm run bench`: every row of the table of what spoold must reach, each measured beside its peers on this machine in the
-// same rounds. Ends 0 however the verdicts are: on another machine they may differ. Folders are deleted at the very end.
+// same rounds. Ends 0 however the verdicts are: on another machine they may differ. A row that fails (a full disk) is said
+// so, the others are measured, and it ends 1. Folders are deleted at the very end.
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { describeMachine, type Machine, machineOf } from './machine.ts';
@@ -105,9 +106,12 @@ async function measure({ rows, rounds, quick, on }: Options): Promise<Report> {
       const tell = (text: string): void => progress(`${row.name}: ${text}`);
       const bench = new Bench({ rounds: rounds ?? row.rounds, quick, scratch, peers, tell });
       try {
-        lines.push(...(await row.run(bench)).map((line) => judgeLine(line, quick)));
-      } finally {
+        const measured = await row.run(bench);
         scratch.endRow();
+        lines.push(...measured.map((line) => judgeLine(line, quick)));
+      } catch (error) {
+        lines.push(judgeLine({ what: row.name, unit: '', absent: `failed: ${(error as Error).message}` }, quick));
+        process.exitCode = 1;
       }
     }
     progress('deleting what was made');

@@ -1,6 +1,7 @@
 // Logs: one task that prints a lot, from its drop to its end, against a shell that sends the same into a file. What they
-// have written is brought to the disk before the next one begins, and that is not counted.
+// have written is brought to the disk and removed before the next one begins, and that is not counted.
 import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { seconds } from '../clock.ts';
 import { median, ratios } from '../measure.ts';
@@ -19,18 +20,22 @@ export const logs: Row = {
     place.makeJob(JOB);
     place.start();
     const folder = bench.scratch.folder('shell');
-    const synced = (time: number): number => (execFileSync('sync', ['-f', folder]), time);
+    const cleared = (file: string): void => {
+      execFileSync('sync', ['-f', folder]);
+      rmSync(file);
+      execFileSync('sync', ['-f', folder]);
+    };
     const ours = {
       name: 'spoold',
       run: async () => {
         const ids = place.ids(1);
         const drop = place.draft(JOB, ids, () => ({ command: ['head', '-c', `${bytes}`, '/dev/zero'] }));
-        return synced(
-          await seconds(async () => {
-            drop();
-            await place.finished(JOB, ids, 2);
-          }),
-        );
+        const time = await seconds(async () => {
+          drop();
+          await place.finished(JOB, ids, 2);
+        });
+        cleared(place.at(JOB, 'runs', `${ids[0]}.1`, 'output.log'));
+        return time;
       },
     };
     let count = 0;
@@ -38,7 +43,10 @@ export const logs: Row = {
       name: 'sh',
       run: async () => {
         count += 1;
-        return synced(await seconds(() => shell(`head -c ${bytes} /dev/zero > ${join(folder, `${count}`)}`)));
+        const file = join(folder, `${count}`);
+        const time = await seconds(() => shell(`head -c ${bytes} /dev/zero > ${file}`));
+        cleared(file);
+        return time;
       },
     };
     const times = await bench.paired([ours, theirs]);
