@@ -1,15 +1,29 @@
-// Folders that may not be read or changed, by us: a system's error about one → an error that names the folder and what opens
-// it. Which it is is found by looking upwards from the path that the error has, for that may be of something in it.
+// Folders that may not be read or changed by us, or take no more: a system's error about one → an error that names the folder
+// and says what to do. Which one is closed is found by looking upwards from the path that the error has, for that may be of something in it.
 import { accessSync, constants, lstatSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, SpooldError, unless } from '../errors.ts';
 import { shellWord } from '../protocol/shell.ts';
 
-/** What is to be said of an error: itself if it is ours; NO_PERMISSION if the system refused access to something; else undefined. */
+const FULL = new Map([
+  ['ENOSPC', 'the disk is full'],
+  ['EDQUOT', 'your quota on that disk is used up'],
+]);
+
+/** What is to be said of an error: itself if it is ours; NO_PERMISSION if the system refused access to something; DISK_FULL; else undefined. */
 export function knownError(error: unknown): SpooldError | undefined {
   if (error instanceof SpooldError) return error;
   const { path } = error as NodeJS.ErrnoException;
-  if (errnoOf(error) !== 'EACCES' || path === undefined) return undefined;
+  if (path === undefined) return undefined;
+  const full = FULL.get(errnoOf(error) ?? '');
+  if (full !== undefined)
+    return new SpooldError('DISK_FULL', `In ${dirname(path)} nothing can be written: ${full}.`, {
+      path: dirname(path),
+      exit: 1,
+      cause: error,
+      hint: 'Make room on it (df and df -i say how much there is), and try again.',
+    });
+  if (errnoOf(error) !== 'EACCES') return undefined;
   const closed = nearest(path);
   return new SpooldError('NO_PERMISSION', `${closed} may not be read or changed by you (permission denied).`, {
     path: closed,

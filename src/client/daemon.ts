@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { SpooldError, unless } from '../errors.ts';
-import { isThere, remove, replaceWhole } from '../host/atomic.ts';
+import { isThere } from '../host/atomic.ts';
 import { monotonic } from '../host/clock.ts';
 import { isFrozen, livenessOf, signalProcess } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
@@ -13,6 +13,7 @@ import { jobNames } from '../store/snapshot.ts';
 import { idsIn } from '../store/tasks.ts';
 import { attemptOf, leftOf } from './attempts.ts';
 import { dirOption, ownUmask } from './directory.ts';
+import { leaveStopRequest } from './stop-request.ts';
 
 const LOOK_EVERY_MS = 20;
 /** Milliseconds that a daemon may take to begin, its recovery included. */
@@ -206,8 +207,7 @@ export async function stopDaemon(layout: Layout, { how, timeout, onWait }: StopO
   if (found.kind === 'stopped') return { pid: undefined, ...leftTasks(layout) };
   const { identity } = found.record;
   if (isFrozen(identity)) throw frozen(layout, identity.pid); // or it would stop whenever it is woken
-  if (how === 'now') remove(layout.stopRequest);
-  else replaceWhole(layout.stopRequest, `${how}\n`);
+  leaveStopRequest(layout, how);
   signalProcess(identity, 'SIGTERM');
   const deadline = monotonic() + (timeout ?? (how === 'now' ? STOPS_WITHIN_MS : Number.POSITIVE_INFINITY));
   let told = monotonic();

@@ -154,7 +154,7 @@ async function turn(world: World, lost: () => string | undefined): Promise<Stopp
       beat = monotonic();
       holding = world.holding;
       world.hasNews = false;
-      publish(world, isPastJudged(world) ? { after_reboot: undefined } : {});
+      void publishSoon(world, isPastJudged(world) ? { after_reboot: undefined } : {});
     }
   }
 }
@@ -182,13 +182,21 @@ function statusOf(world: World): Partial<DaemonRecord> {
   };
 }
 
-function publish(world: World, change: Partial<DaemonRecord> = {}): void {
+function publish(world: World): void {
   try {
-    world.lock.publish({ ...statusOf(world), ...change });
+    world.lock.publish(statusOf(world));
   } catch (error) {
-    if (errnoOf(error) === undefined) throw error;
-    world.log.warn('daemon.json cannot be written', { error: (error as Error).message });
+    noteUnpublished(world, error);
   }
+}
+
+function publishSoon(world: World, change: Partial<DaemonRecord>): Promise<void> {
+  return world.lock.publishSoon({ ...statusOf(world), ...change }).catch((error) => noteUnpublished(world, error));
+}
+
+function noteUnpublished(world: World, error: unknown): void {
+  if (errnoOf(error) === undefined) throw error;
+  world.log.warn('daemon.json cannot be written', { error: (error as Error).message });
 }
 
 function stop(world: World, mode: StopMode): void {

@@ -101,7 +101,7 @@ function writeNew(path: string, content: Content, sync: boolean, mode?: number):
   } catch (error) {
     closeSync(fd);
     unless(GONE, () => unlinkSync(path)); // ours alone: it was made exclusively a moment ago
-    throw error;
+    throw Object.assign(error as Error, { path }); // a full disk names no file by itself
   }
   closeSync(fd);
 }

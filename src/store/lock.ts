@@ -6,6 +6,7 @@ import fs, { statSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import lockfile from 'proper-lockfile';
 import { errnoOf } from '../errors.ts';
+import { writeAside } from '../host/aside.ts';
 import { guardChanges, isThere, publish, remove, removeEmptyFolder, replaceDurably } from '../host/atomic.ts';
 import { folderIdentity, livenessOf, type ProcessIdentity } from '../host/identity.ts';
 import type { Layout } from '../protocol/layout.ts';
@@ -24,6 +25,10 @@ export class Lock {
   private readonly onLost: (reason: string) => void;
   private readonly endGuard: () => void;
   private record: DaemonRecord;
+  /** How often the record was changed; which of them daemon.json shows. */
+  private changes = 0;
+  private shown = 0;
+  private writing: Promise<void> | undefined;
 
   constructor(
     layout: Layout,
@@ -43,10 +48,33 @@ export class Lock {
     this.endGuard = guardChanges(layout.root, () => this.isOurs());
   }
 
-  /** Rewrites daemon.json. */
+  /** Rewrites daemon.json, and returns when the disk has it. */
   publish(change: Partial<DaemonRecord>): void {
-    this.record = { ...this.record, ...change };
+    const number = this.change(change);
     replaceDurably(this.layout.daemon, recordText(this.record));
+    this.shown = number;
+  }
+
+  /** As `publish`, but the loop goes on: a busy disk may take longer for it than a turn may. Never shows less than is shown by then. */
+  publishSoon(change: Partial<DaemonRecord>): Promise<void> {
+    this.change(change);
+    this.writing ??= this.write().finally(() => (this.writing = undefined));
+    return this.writing;
+  }
+
+  private change(change: Partial<DaemonRecord>): number {
+    this.record = { ...this.record, ...change };
+    return ++this.changes;
+  }
+
+  private async write(): Promise<void> {
+    while (this.shown < this.changes) {
+      const number = this.changes;
+      const aside = await writeAside(this.layout.daemon, recordText(this.record));
+      if (this.shown >= number || !this.isOurs()) return aside.discard();
+      aside.swapIn();
+      this.shown = number;
+    }
   }
 
   /**
@@ -67,6 +95,7 @@ export class Lock {
 
   /** Gives the directory back, if it is ours still. */
   async free(): Promise<void> {
+    await this.writing?.catch(() => undefined);
     if (this.isOurs()) await this.held.release().catch(() => undefined);
     this.endGuard();
     this.socket?.close();

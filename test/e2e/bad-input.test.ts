@@ -325,6 +325,26 @@ describe('a disk', () => {
     });
   });
 
+  it('that is full to the last byte: `add` says so and that room is to be made; `stop --kill` ends what runs, and is over once there is room', {
+    skip: canMount ? false : 'only root can make a small disk',
+  }, async () => {
+    await onSmallDisk('poll_interval: 200ms\nmin_free: {bytes: 0, inodes: 0}\n', async (place) => {
+      await place.start();
+      const job = place.job('a').drop('x', { command: ['sleep', '1000'] });
+      await job.comesTo('running', 'x');
+      await waitUntil('it runs', () => place.processesOf(job.runDir('x')).some(({ args }) => args.startsWith('sleep')));
+      spawnSync('dd', ['if=/dev/zero', `of=${place.at('ballast')}`, 'bs=4k', 'status=none']);
+      const { status, err } = await place.spoold('add', '-J', 'a', 'true');
+      assert.equal(status, 1);
+      assert.match(err, /^spoold: In \S+ nothing can be written: the disk is full\.\nMake room on it [^\n]+\n$/);
+      const stopped = place.spoold('stop', '--kill');
+      await waitUntil('nothing runs', () => place.processesOf(job.runDir('x')).length === 0);
+      spawnSync('rm', [place.at('ballast')]);
+      assert.equal((await stopped).status, 0);
+      assert.ok(job.isIn('pending', 'x'), job.describe('x'));
+    });
+  });
+
   it('that is read-only: the daemon does not start, and says why', {
     skip: canMount ? false : 'only root can make a small disk',
   }, async () => {

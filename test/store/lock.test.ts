@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ownIdentity, type ProcessIdentity } from '../../src/host/identity.ts';
@@ -201,4 +212,41 @@ test('a daemon knows when its lock is another one, and writes nothing any more; 
   assert.ok(reasons.length > 0);
   await lock.free();
   assert.equal(existsSync(layout.lock), true, 'the lock of another is left');
+});
+
+test('what is published at once is not undone by what was on its way, and the last word is shown', async (t) => {
+  const layout = scratchStateDir(t);
+  const lock = await hold(t, layout);
+  const onItsWay = lock.publishSoon({ version: 'on its way' });
+  lock.publish({ version: 'at once' });
+  await onItsWay;
+  assert.equal(record(layout).version, 'at once');
+  void lock.publishSoon({ version: 'soon', holding: 'kept' });
+  assert.equal(record(layout).version, 'at once');
+  await lock.publishSoon({ version: 'last' });
+  assert.deepEqual([record(layout).version, record(layout).holding], ['last', 'kept']);
+  assert.deepEqual(
+    readdirSync(layout.root).filter((name) => name.startsWith('.') && name !== '.gitignore'),
+    [],
+  );
+});
+
+test('what was on its way when the directory was lost is not shown', async (t) => {
+  const layout = scratchStateDir(t);
+  const lock = await hold(t, layout);
+  const onItsWay = lock.publishSoon({ version: 'on its way' });
+  rmdirSync(layout.lock);
+  await onItsWay.catch((error: NodeJS.ErrnoException) => assert.equal(error.code, 'ESTALE'));
+  assert.equal(record(layout).version, 'test');
+});
+
+test('what cannot be written is told to who asked for it, and leaves nothing', async (t) => {
+  const layout = scratchStateDir(t);
+  const lock = await hold(t, layout);
+  rmSync(layout.daemon);
+  mkdirSync(join(layout.daemon, 'in the way'), { recursive: true });
+  await assert.rejects(lock.publishSoon({ version: 'x' }), { code: 'EISDIR' });
+  rmSync(layout.daemon, { recursive: true });
+  await lock.publishSoon({ version: 'y' });
+  assert.equal(record(layout).version, 'y');
 });
