@@ -23,7 +23,7 @@ const REACH_THE_DAEMON = ['cli/start.ts', 'cli/run.ts', 'cli/doctor.ts'];
 
 /** File → what it does to the disk by itself, not by host/atomic.ts. */
 const WRITES: Record<string, readonly string[]> = {
-  'host/aside.ts': ['fsync', 'renameSync', 'writeFile'], // the same as host/atomic.ts does, while the loop goes on
+  'host/aside.ts': ['fsync', 'renameSync'], // the sync is not waited for by the loop
   'store/events.ts': ['openSync', 'renameSync', 'writeSync'], // appends lines, rotates
   'client/numbers.ts': ['renameSync'], // taking a number is one rename, which one of many can do
   'client/run.ts': ['mkdtempSync'], // a private place, under a name that nobody else has

@@ -1,10 +1,10 @@
-// A whole file swapped for another while the process goes on with other things: what is slow about it, the sync, is done by a
-// thread of the pool beside the file, under a name of its own; the swap itself is one rename.
-import { close, fsync, open, renameSync, writeFile } from 'node:fs';
+// A whole file swapped for another while the process goes on with other things: what is slow about it is the sync, which a
+// thread of the pool does while the file has a name of its own; the swap itself is one rename.
+import { closeSync, fsync, openSync, renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { unless } from '../errors.ts';
-import { beforeChange, remove, unfinishedName } from './atomic.ts';
+import { beforeChange, createExclusive, remove, unfinishedName } from './atomic.ts';
 
 /** A file that is on the disk, and not in its place yet. */
 export interface Aside {
@@ -16,27 +16,24 @@ export interface Aside {
 /** Writes and syncs it beside `path`. Rejects with the system's error, and leaves nothing then. */
 export async function writeAside(path: string, content: string): Promise<Aside> {
   const unfinished = join(dirname(path), unfinishedName());
-  beforeChange(path);
-  const fd = await promisify(open)(unfinished, 'wx', 0o666);
+  const discard = (): void => void unless('ESTALE', () => remove(unfinished)); // not a byte, where the place is another's
+  createExclusive(unfinished, content);
   try {
-    await promisify(writeFile)(fd, content);
-    await promisify(fsync)(fd);
+    const fd = openSync(unfinished, 'r');
+    await promisify(fsync)(fd).finally(() => closeSync(fd));
   } catch (error) {
-    remove(unfinished);
+    discard();
     throw error;
-  } finally {
-    await promisify(close)(fd);
   }
-  return {
-    swapIn: () => {
-      try {
-        beforeChange(path);
-        renameSync(unfinished, path);
-      } catch (error) {
-        unless('ESTALE', () => remove(unfinished));
-        throw error;
-      }
-    },
-    discard: () => void remove(unfinished),
-  };
+  return { swapIn: () => swap(unfinished, path, discard), discard };
+}
+
+function swap(unfinished: string, path: string, discard: () => void): void {
+  try {
+    beforeChange(path);
+    renameSync(unfinished, path);
+  } catch (error) {
+    discard();
+    throw error;
+  }
 }

@@ -133,6 +133,13 @@ function patch(options: PreloadOptions, counter: Int32Array): void {
     const name = files.get(fd);
     if (name !== undefined) note({ op: 'fsync', path: name });
   };
+  patched['fsync'] = (fd: number, done: fs.NoParamCallback): void => {
+    const name = files.get(fd);
+    real.fsync(fd, (error) => {
+      if (error === null && name !== undefined) note({ op: 'fsync', path: name });
+      done(error);
+    });
+  };
   patched['renameSync'] = (from: fs.PathLike, to: fs.PathLike): void => {
     const move = () => real.renameSync(from, to);
     if (isOurs(from) || isOurs(to)) change(withContent({ op: 'rename', path: path(from), to: path(to) }), move);
