@@ -106,9 +106,11 @@ async function measure({ rows, rounds, quick, on }: Options): Promise<Report> {
       const tell = (text: string): void => progress(`${row.name}: ${text}`);
       const bench = new Bench({ rounds: rounds ?? row.rounds, quick, scratch, peers, tell });
       try {
-        const measured = await row.run(bench);
-        scratch.endRow();
-        lines.push(...measured.map((line) => judgeLine(line, quick)));
+        try {
+          lines.push(...(await row.run(bench)).map((line) => judgeLine(line, quick)));
+        } finally {
+          scratch.endRow();
+        }
       } catch (error) {
         lines.push(judgeLine({ what: row.name, unit: '', absent: `failed: ${(error as Error).message}` }, quick));
         process.exitCode = 1;

@@ -1,5 +1,6 @@
 // Folders that may not be read or changed by us, or take no more: a system's error about one → an error that names the folder
-// and says what to do. Which one is closed is found by looking upwards from the path that the error has, for that may be of something in it.
+// and says what to do. Which one is closed is found by looking upwards from the path that the error has, for that may be of
+// something in it.
 import { accessSync, constants, lstatSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, SpooldError, unless } from '../errors.ts';
@@ -13,8 +14,8 @@ const FULL = new Map([
 /** What is to be said of an error: itself if it is ours; NO_PERMISSION if the system refused access to something; DISK_FULL; else undefined. */
 export function knownError(error: unknown): SpooldError | undefined {
   if (error instanceof SpooldError) return error;
-  const { path } = error as NodeJS.ErrnoException;
-  if (path === undefined) return undefined;
+  const { path, syscall } = error as NodeJS.ErrnoException;
+  if (path === undefined || syscall === 'watch') return undefined; // no more watches is ENOSPC, too
   const full = FULL.get(errnoOf(error) ?? '');
   if (full !== undefined)
     return new SpooldError('DISK_FULL', `In ${dirname(path)} nothing can be written: ${full}.`, {

@@ -71,7 +71,11 @@ export class Lock {
     while (this.shown < this.changes) {
       const number = this.changes;
       const aside = await writeAside(this.layout.daemon, recordText(this.record));
-      if (this.shown >= number || !this.isOurs()) return aside.discard();
+      if (!this.isOurs()) return aside.discard();
+      if (this.shown >= number) {
+        aside.discard();
+        continue;
+      }
       aside.swapIn();
       this.shown = number;
     }

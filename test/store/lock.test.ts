@@ -14,6 +14,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { writeAside } from '../../src/host/aside.ts';
+import { sweepUnfinished } from '../../src/host/atomic.ts';
 import { ownIdentity, type ProcessIdentity } from '../../src/host/identity.ts';
 import { Layout } from '../../src/protocol/layout.ts';
 import { type DaemonRecord, daemonOf, LOCK_STALE_MS } from '../../src/store/daemon-record.ts';
@@ -221,8 +223,12 @@ test('what is published at once is not undone by what was on its way, and the la
   lock.publish({ version: 'at once' });
   await onItsWay;
   assert.equal(record(layout).version, 'at once');
+  void lock.publishSoon({ version: 'on its way' });
+  lock.publish({ version: 'at once' });
+  await lock.publishSoon({ version: 'after both' });
+  assert.equal(record(layout).version, 'after both');
   void lock.publishSoon({ version: 'soon', holding: 'kept' });
-  assert.equal(record(layout).version, 'at once');
+  assert.equal(record(layout).version, 'after both');
   await lock.publishSoon({ version: 'last' });
   assert.deepEqual([record(layout).version, record(layout).holding], ['last', 'kept']);
   assert.deepEqual(
@@ -249,4 +255,16 @@ test('what cannot be written is told to who asked for it, and leaves nothing', a
   rmSync(layout.daemon, { recursive: true });
   await lock.publishSoon({ version: 'y' });
   assert.equal(record(layout).version, 'y');
+});
+
+test('a daemon that dies before it has swapped in what it wrote leaves the old word whole, and the next one sweeps the rest', async (t) => {
+  const layout = scratchStateDir(t);
+  const lock = await hold(t, layout);
+  await writeAside(layout.daemon, '{"half');
+  assert.equal(record(layout).version, 'test');
+  const left = () => readdirSync(layout.root).filter((name) => name.startsWith('.new-'));
+  assert.equal(left().length, 1);
+  sweepUnfinished(layout.root, Date.now() + 3_600_000, 60);
+  assert.deepEqual(left(), []);
+  await lock.free();
 });
